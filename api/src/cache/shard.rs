@@ -1,0 +1,192 @@
+//! One shard: its connection, whether it answers, and which fences it missed.
+//!
+//! One connection carries all commands of this process; it is opened by the follower only, so that no
+//! request ever waits for a connect. Every wait is bounded.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo,
+    aio::MultiplexedConnection,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    follow::READ_AFTER,
+    protocol::{self, Generation},
+};
+
+/// For a request: a cache that takes longer is slower than the database.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// For the follower, which nobody waits for.
+const FOLLOWER_PATIENCE: Duration = Duration::from_millis(500);
+/// Without attention for so long, a shard's values do not count any more. Three rounds.
+const ATTENTION: Duration = Duration::from_secs(3);
+
+/// One shard.
+#[derive(Debug)]
+pub(super) struct Shard {
+    address: SocketAddr,
+    connection: RwLock<Option<Connection>>,
+    /// Cleared by the first failure: until it answers again, nobody else waits for it.
+    answers: AtomicBool,
+    /// How many fences it has missed: it may hold what those changes made stale.
+    missed: AtomicU64,
+    /// How many of them its latest renewal has made good.
+    renewed: AtomicU64,
+}
+
+/// A connection, and since when it stands.
+#[derive(Debug, Clone)]
+struct Connection {
+    commands: MultiplexedConnection,
+    since: Instant,
+}
+
+/// A shard that did not do as it was told.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ShardError {
+    #[error("no answer in time")]
+    TimedOut,
+    #[error("{0}")]
+    Redis(#[from] redis::RedisError),
+}
+
+impl Shard {
+    pub(super) fn new(address: SocketAddr, missed_fence: bool) -> Self {
+        Self {
+            address,
+            connection: RwLock::default(),
+            answers: AtomicBool::new(false),
+            missed: AtomicU64::new(missed_fence.into()),
+            renewed: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The shard's generation and the key's text; `None` when neither can be trusted.
+    pub(super) async fn read(&self, attended: &str, key: &str) -> Option<(Generation, Option<String>)> {
+        if self.connection()?.since.elapsed() < READ_AFTER {
+            return None;
+        }
+        let mut cmd = redis::cmd("MGET");
+        cmd.arg(attended).arg(key);
+        let (generation, value): (Option<Generation>, Option<String>) = self.ask(&cmd).await?;
+        Some((generation?, value))
+    }
+
+    /// Sets a value; whether that succeeds does not matter to anybody.
+    pub(super) async fn fill(&self, keys: (String, String), value: (i64, String), generation: &str, ttl: Duration) {
+        let cmd = protocol::fill((&keys.0, &keys.1), generation, (value.0, &value.1), millis(ttl));
+        self.ask::<()>(&cmd).await;
+    }
+
+    /// Sets a fence. False when the shard could not be told: it is renewed as soon as it is reached.
+    pub(super) async fn fence(&self, key: &str, version: i64, ttl: Duration) -> bool {
+        let cmd = protocol::fence(key, version, millis(ttl));
+        // Twice: a process that is short of processor time loses one turn now and then.
+        for _ in 0..2 {
+            if self.answers.load(Ordering::Acquire) && self.query::<()>(&cmd, PATIENCE).await.is_ok() {
+                return true;
+            }
+        }
+        self.missed.fetch_add(1, Ordering::AcqRel);
+        self.answers.store(false, Ordering::Release);
+        false
+    }
+
+    /// Seconds a key will live on, rounded up; `None` when it does not exist.
+    pub(super) async fn remaining(&self, key: &str) -> Option<u64> {
+        let mut cmd = redis::cmd("PTTL");
+        cmd.arg(key);
+        let left: i64 = self.ask(&cmd).await?;
+        u64::try_from(left).ok().map(|left| left / 1000 + 1)
+    }
+
+    /// Sets a key that says no more than that it exists.
+    pub(super) async fn remember(&self, key: &str, ttl: Duration) {
+        let mut cmd = redis::cmd("SET");
+        cmd.arg(key).arg(1).arg("PX").arg(millis(ttl));
+        self.ask::<()>(&cmd).await;
+    }
+
+    /// Connects if need be, keeps the generation alive, and renews it after a missed fence.
+    pub(super) async fn attend(&self, key: &str, password: Option<&SecretString>) -> Result<(), ShardError> {
+        let result = self.try_attend(key, password).await;
+        self.answers.store(result.is_ok(), Ordering::Release);
+        if result.is_err() {
+            *self.connection.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        result
+    }
+
+    async fn try_attend(&self, key: &str, password: Option<&SecretString>) -> Result<(), ShardError> {
+        if self.connection().is_none() {
+            let connection = Connection { commands: self.connect(password).await?, since: Instant::now() };
+            *self.connection.write().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+        }
+        // Read before the shard is told: a fence that is missed meanwhile asks for another renewal.
+        let missed = self.missed.load(Ordering::Acquire);
+        let renew = missed != self.renewed.load(Ordering::Acquire);
+        let fresh = Uuid::now_v7().simple().to_string();
+        self.query::<Generation>(&protocol::attend(key, &fresh, millis(ATTENTION), renew), FOLLOWER_PATIENCE).await?;
+        self.renewed.store(missed, Ordering::Release);
+        Ok(())
+    }
+
+    async fn connect(&self, password: Option<&SecretString>) -> Result<MultiplexedConnection, ShardError> {
+        let address = ConnectionAddr::Tcp(self.address.ip().to_string(), self.address.port());
+        let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
+        if let Some(password) = password {
+            login = login.set_password(password.expose_secret());
+        }
+        let client = Client::open(address.into_connection_info()?.set_redis_settings(login))?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(FOLLOWER_PATIENCE))
+            .set_response_timeout(Some(FOLLOWER_PATIENCE));
+        Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
+    }
+
+    fn connection(&self) -> Option<Connection> {
+        self.connection.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// For requests: `None` at once while the shard does not answer.
+    async fn ask<T: FromRedisValue>(&self, cmd: &Cmd) -> Option<T> {
+        if !self.answers.load(Ordering::Acquire) {
+            return None;
+        }
+        match self.query(cmd, PATIENCE).await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                self.answers.store(false, Ordering::Release);
+                tracing::debug!(shard = %self.address, %error, "a shard did not answer");
+                None
+            }
+        }
+    }
+
+    async fn query<T: FromRedisValue>(&self, cmd: &Cmd, patience: Duration) -> Result<T, ShardError> {
+        let mut connection = self.connection().ok_or(ShardError::TimedOut)?;
+        tokio::time::timeout(patience, cmd.query_async(&mut connection.commands))
+            .await
+            .map_err(|_| ShardError::TimedOut)?
+            .map_err(ShardError::Redis)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
