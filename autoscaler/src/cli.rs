@@ -1,0 +1,13 @@
+//! The commands beside the loop: each is a function from what it is given to what it prints.
+
+/// `autoscaler decide`: the rules as a filter from JSON to JSON.
+pub mod decide;
+
+/// `autoscaler explain`: why a service is where it is.
+pub mod explain;
+
+/// `autoscaler check`: whether the labels in the Swarm are sound.
+pub mod check;
+
+/// `autoscaler simulate`: policies side by side on a trace of load.
+pub mod simulate;

@@ -1,0 +1,97 @@
+//! Wiring only: settings, logs, build, run until a signal, or one of the commands.
+
+use std::{
+    io::{Read, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use autoscaler::{
+    cli, run, settings,
+    swarm::{Engine, Swarm},
+};
+use clap::{Parser, Subcommand};
+use shared::{env::Env, probe, shutdown, telemetry};
+
+/// Scales Docker Swarm services by their labels.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the autoscaler (the default).
+    Run,
+    /// Ask the autoscaler in this container how it is; exit 0 when it is well.
+    Healthcheck,
+    /// Decide on one JSON document from standard input, and print the decision.
+    Decide {
+        /// Print the JSON Schemas of question and answer instead.
+        #[arg(long)]
+        schema: bool,
+    },
+    /// Ask a running autoscaler why a service is where it is.
+    Explain {
+        /// The service, with or without the stack's prefix.
+        name: String,
+        /// Where the autoscaler is; without it, in this container.
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Check the labels of all services in the Swarm; exit 1 when some are wrong.
+    Check,
+    /// Replay a trace of load through policies, and compare how they did.
+    Simulate(cli::simulate::Simulation),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let mut env = Env::from_process();
+    match Cli::parse().command.unwrap_or(Command::Run) {
+        // Started every few seconds: it gets no runtime.
+        Command::Healthcheck => Ok(probe::run(settings::port(&mut env), "/health")),
+        command => run_command(command, env),
+    }
+}
+
+#[tokio::main]
+async fn run_command(command: Command, mut env: Env) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run | Command::Healthcheck => serve(env).await,
+        Command::Decide { schema: true } => print(&cli::decide::schema()?),
+        Command::Decide { schema: false } => {
+            let mut question = String::new();
+            std::io::stdin().read_to_string(&mut question).context("cannot read standard input")?;
+            print(&cli::decide::answer(&question).context("the question is not understood")?)
+        }
+        Command::Explain { name, url } => {
+            let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{}", settings::port(&mut env)));
+            print(&cli::explain::text(&cli::explain::ask(&url, &name).await?))
+        }
+        Command::Simulate(simulation) => print(&cli::simulate::run(&simulation)?),
+        Command::Check => {
+            let settings = settings::Settings::from_env(env)?;
+            let services = Engine::new(&settings.docker_socket)?.services().await?;
+            let report = cli::check::check(&services, &settings.defaults);
+            print(&report.text)?;
+            Ok(if report.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    writeln!(std::io::stdout(), "{}", text.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(env: Env) -> anyhow::Result<ExitCode> {
+    telemetry::init();
+    let settings = settings::Settings::from_env(env)?;
+    let stop = shutdown::on_signal().context("cannot listen for signals")?;
+    let program = run::build(settings)?;
+    tracing::info!(address = %program.address()?, version = env!("CARGO_PKG_VERSION"), "the autoscaler is running");
+    program.run(stop).await;
+    Ok(ExitCode::SUCCESS)
+}

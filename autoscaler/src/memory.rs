@@ -1,0 +1,113 @@
+//! What is remembered of a service between two rounds, and how a redeploy is told from a
+//! human: a redeploy takes our label away, a human's `docker service scale` leaves it.
+
+use crate::{
+    scaling::{Decision, Foresight, History, Observed, Policy, Reason, Recommendation, Step},
+    state::State,
+    swarm::Service,
+};
+
+/// One service's memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// For the rules.
+    pub history: History,
+    /// The count that a redeploy took away and that is not restored yet.
+    pub before_redeploy: Option<u64>,
+    /// What was learnt about the time to come.
+    pub foresight: Foresight,
+    /// What was last said about it, so that the log speaks on changes only.
+    pub said: Option<Said>,
+    had_label: bool,
+}
+
+/// A thing that is said once until it changes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// An outcome and the count that goes with it.
+    Decision(Reason, u64),
+    /// Wrong labels.
+    Wrong(Vec<String>),
+}
+
+impl Memory {
+    /// The memory of a service that is seen for the first time since the start.
+    #[must_use]
+    pub fn first_sight(service: &Service, now_ms: u64) -> Self {
+        let state = State::read(&service.labels);
+        let before = service.previous.as_ref().and_then(|p| Some((State::read(&p.labels)?, p.replicas)));
+        // The label is on the former specification only: redeployed while nobody watched.
+        let redeployed = before.filter(|_| state.is_none());
+        let known = state.or(redeployed.map(|(before, _)| before)).unwrap_or_default();
+        let mut history = History::first_sight(known.step, service.replicas, now_ms);
+        history.paused_until_ms = known.paused_until_ms;
+        Self {
+            history,
+            // A note without a step is an operator's: the count was never ours to restore.
+            before_redeploy: redeployed.and_then(|(before, replicas)| before.step.map(|_| replicas)),
+            had_label: state.is_some(),
+            foresight: Foresight::default(),
+            said: None,
+        }
+    }
+
+    /// The note to write with a step that is being taken now. An operator's count ends with it.
+    #[must_use]
+    pub fn note(&self, decision: &Decision, now_ms: u64) -> State {
+        let step = Step { from: decision.from, to: decision.wanted, at_ms: now_ms };
+        let paused_until_ms = self.history.paused_until_ms.filter(|until| *until > now_ms);
+        State { step: Some(step), paused_until_ms, manual: None }
+    }
+
+    /// Learns from what was seen, and keeps what is expected where the rules look for it.
+    pub fn look_ahead(&mut self, policy: &Policy, observed: &Observed, now_ms: u64) {
+        let expected = self.foresight.look(policy, observed, self.history.last, now_ms);
+        // A snapshot that was seen before teaches nothing; what it taught is still expected.
+        self.history.forecasts.extend(expected);
+        self.history.forecasts.retain(|metric, _| policy.forecast && policy.metrics.contains_key(metric));
+    }
+
+    /// Takes in that a decision was carried out; the label was written with it.
+    pub fn applied(&mut self, decision: &Decision, now_ms: u64) {
+        self.history.applied(decision, now_ms);
+        self.before_redeploy = None;
+        self.had_label = true;
+    }
+
+    /// Takes in the service as it was read.
+    pub fn update(&mut self, service: &Service, now_ms: u64) {
+        let state = State::read(&service.labels);
+        match state {
+            Some(state) => {
+                self.had_label = true;
+                self.before_redeploy = None;
+                self.history.paused_until_ms = state.paused_until_ms;
+                // Newer than what we know: an answer that got lost, or another autoscaler.
+                let newer = state.step.filter(|step| self.history.last.is_none_or(|last| last.at_ms < step.at_ms));
+                self.history.last = newer.or(self.history.last);
+            }
+            None if self.had_label => {
+                self.had_label = false;
+                self.before_redeploy = self.history.last.map(|last| last.to);
+            }
+            None => {}
+        }
+        match self.before_redeploy {
+            Some(before) if before > service.replicas => return,
+            Some(before) if before < service.replicas => {
+                // The file asks for more than there was: not a human's count either, and no
+                // reason to shrink at once.
+                self.history.last = None;
+                let present = Recommendation { at_ms: now_ms, replicas: service.replicas };
+                self.history.recommendations.push(present);
+            }
+            _ => {}
+        }
+        self.before_redeploy = None;
+        self.history.notice(service.replicas, service.updated_at_ms.map_or(now_ms, |at| at.min(now_ms)));
+        if let Some(manual) = state.and_then(|state| state.manual).filter(|manual| manual.replicas == service.replicas)
+        {
+            self.history.manual = Some(manual);
+        }
+    }
+}

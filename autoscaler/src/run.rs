@@ -1,0 +1,72 @@
+//! Puts the parts together: the loop, the status server, and their common end.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use shared::serve::{self, Limits};
+use tokio::{net::TcpListener, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    board::Board, clock, collector::Collector, figures, http, operate::Operator, round::Rounder, settings::Settings,
+    swarm::Engine,
+};
+
+/// A program that is ready to run.
+#[derive(Debug)]
+pub struct Program {
+    listener: TcpListener,
+    app: axum::Router,
+    rounder: Rounder<Engine>,
+    board: Arc<Board>,
+    settings: Settings,
+}
+
+/// Binds the status server and prepares the loop.
+pub fn build(settings: Settings) -> anyhow::Result<Program> {
+    let prom = shared::prom::install().context("cannot install the metrics recorder")?;
+    figures::describe();
+    let listener = serve::bind(settings.listen).with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let board = Arc::new(Board::default());
+    let engine = Engine::new(&settings.docker_socket).context("cannot prepare the engine's client")?;
+    let collector = Collector::new(&settings.collector_url).context("cannot prepare the collector's client")?;
+    let operator = Operator::new(engine.clone(), Arc::clone(&board), settings.defaults.clone(), settings.stack.clone());
+    let rounder =
+        Rounder::new(engine, collector, settings.defaults.clone(), settings.stack.clone(), Arc::clone(&board));
+    let app = http::router(Arc::clone(&board), operator, &settings, prom);
+    Ok(Program { listener, app, rounder, board, settings })
+}
+
+impl Program {
+    /// Where the status server listens.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Runs until `stop` is cancelled.
+    pub async fn run(self, stop: CancellationToken) {
+        let server = serve::serve(self.listener, self.app, Limits::default(), stop.clone());
+        let rounds = async {
+            rounds(self.rounder, &self.settings, stop).await;
+            self.board.close();
+        };
+        tokio::join!(server, rounds);
+    }
+}
+
+async fn rounds(mut rounder: Rounder<Engine>, settings: &Settings, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(settings.check_interval);
+    // A round that took too long is not made up for: the next one sees what there is then.
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        // A round is dropped at the signal: whatever it has written, the label says so.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = rounder.run(clock::now_ms()) => {}
+        }
+    }
+}

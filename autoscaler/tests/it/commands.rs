@@ -1,0 +1,120 @@
+//! The program's commands, as an operator calls them.
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    engine::FakeEngine,
+    program::{Running, now_ms},
+    rounds::labels,
+    snapshots::{FakeCollector, snapshot},
+};
+
+fn autoscaler(args: &[&str], env: &[(&str, &str)], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_autoscaler"));
+    command.args(args).env_clear().envs(env.iter().copied());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that reads nothing may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// The same while the fakes of this test go on answering.
+async fn beside(args: &'static [&'static str], env: Vec<(&'static str, String)>) -> (Option<i32>, String) {
+    let run = move || {
+        let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        autoscaler(args, &env, "")
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn decide_answers_a_question_and_refuses_nonsense() {
+    let question = json!({
+        "policy": {"bounds": {"min": 2, "max": 10}, "metrics": {"cpu": {"up": 70, "down": 20}}, "algorithm": "target"},
+        "observed": {"replicas": 2, "reading": {"taken_at_ms": 60_000, "interval_ms": 5_000, "tasks": [
+            {"state": "running", "since_ms": 0, "cpu": {"used": 0.9, "limit": 0.5, "at_ms": 60_000}},
+            {"state": "running", "since_ms": 0, "cpu": {"used": 0.9, "limit": 0.5, "at_ms": 60_000}}]}},
+        "now_ms": 61_000,
+    });
+    let output = autoscaler(&["decide"], &[], &question.to_string());
+    let decision: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success());
+    assert_eq!((decision["wanted"].as_u64(), decision["reason"].as_str()), (Some(6), Some("cpu_high")));
+    let output = autoscaler(&["decide"], &[], "{}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("missing field `policy`"), "{error}");
+    let output = autoscaler(&["decide", "--schema"], &[], "");
+    assert!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["question"].is_object());
+}
+
+#[test]
+fn simulate_compares_policies_and_draws_them() {
+    let path = |name: &str| {
+        let path = std::env::temp_dir().join(format!("simulate-{}-{name}", std::process::id()));
+        path.to_str().unwrap().to_owned()
+    };
+    let (trace, chart) = (path("trace.csv"), path("chart.svg"));
+    std::fs::write(&trace, "step,requests\n0,600\n1,9000\n2,9000\n3,600\n").unwrap();
+    let args = ["simulate", "--trace", &trace, "--algorithm", "linear", "--algorithm", "hpa", "--svg", &chart];
+    let output = autoscaler(&args, &[], "");
+    let table = String::from_utf8(output.stdout).unwrap();
+    let names: Vec<_> = table.lines().skip(2).filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, ["policy", "linear", "hpa", "static-peak", "static-mean"]);
+    assert!(std::fs::read_to_string(&chart).unwrap().starts_with("<svg"));
+    let output = autoscaler(&["simulate", "--trace", &trace, "--algorithm", "magic"], &[], "");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--algorithm magic: allowed is one of linear"));
+    let output = autoscaler(&["simulate", "--trace", &trace, "--json"], &[], "");
+    let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(rows[0]["lost_percent"].is_number());
+    std::fs::remove_file(&trace).unwrap();
+    std::fs::remove_file(&chart).unwrap();
+}
+
+#[tokio::test]
+async fn explain_tells_the_reason_first_and_every_input_after_it() {
+    let (engine, collector) = (FakeEngine::start().await, FakeCollector::start().await);
+    engine.add("s_web", 2, labels());
+    collector.say(&snapshot("s_web", now_ms(), &[50.0, 50.0]));
+    let running = Running::start(&engine, &collector).await;
+    running.until("/health", |health| health["services"] == 1).await;
+    running.until("/api/v1/services/web", |s| s["detail"]["decision"]["reason"] == "steady").await;
+    let port = vec![("PORT", running.address.port().to_string())];
+    let (code, text) = beside(&["explain", "web"], port.clone()).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.starts_with("s_web: stays at 2: no threshold is crossed (cpu 50.0 %"), "{text}");
+    for line in ["bounds       2 to 5", "algorithm    linear", "reason       steady", "measured 2, missing 0"] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let (code, text) = beside(&["explain", "none"], port.clone()).await;
+    assert!(code == Some(1) && text.contains("no such service"), "{text}");
+    let (code, text) = beside(&["healthcheck"], port).await;
+    assert_eq!(code, Some(0), "{text}");
+    running.stop.cancel();
+}
+
+#[tokio::test]
+async fn check_exits_with_1_when_a_label_is_wrong() {
+    let engine = FakeEngine::start().await;
+    engine.add("s_web", 2, labels());
+    let socket = vec![("DOCKER_SOCKET", engine.socket.to_str().unwrap().to_owned())];
+    let (code, text) = beside(&["check"], socket.clone()).await;
+    assert!(code == Some(0) && text.contains("ok    s_web: 2 to 5"), "{text}");
+    engine.change("s_web", |spec| spec["Labels"]["swarm.autoscaler.step.up"] = json!("many"));
+    let (code, text) = beside(&["check"], socket).await;
+    assert!(code == Some(1) && text.contains("ERROR s_web: swarm.autoscaler.step.up=many"), "{text}");
+}
+
+#[test]
+fn a_setting_that_is_not_understood_ends_the_start_with_what_is_allowed() {
+    let output = autoscaler(&[], &[("SCALING_ALGORITHM", "magic")], "");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(error.contains("SCALING_ALGORITHM=magic: allowed is one of linear, exponential, target"), "{error}");
+}

@@ -1,0 +1,189 @@
+//! A fake engine behind a real Unix socket: it keeps services, checks versions as Swarm
+//! does, and misbehaves on demand.
+
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+
+/// What the next calls do instead of answering.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Trouble {
+    /// Never answers.
+    Hang,
+    /// Status 500.
+    Fail,
+    /// Status 200, no JSON.
+    Garbage,
+    /// Somebody else writes the service first.
+    Overtake,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Inner {
+    pub(crate) services: Vec<Value>,
+    pub(crate) troubles: VecDeque<Option<Trouble>>,
+    /// Every specification that was written through the API.
+    pub(crate) written: Vec<Value>,
+    pub(crate) nodes: Vec<Value>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct FakeEngine {
+    pub(crate) inner: Arc<Mutex<Inner>>,
+    pub(crate) socket: PathBuf,
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+impl FakeEngine {
+    pub(crate) async fn start() -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let socket = std::env::temp_dir().join(format!("engine-{}-{number}.sock", std::process::id()));
+        let _ = std::fs::remove_file(&socket);
+        let engine = Self { inner: Arc::default(), socket: socket.clone() };
+        let app = Router::new()
+            .route("/nodes", get(nodes))
+            .route("/services", get(list))
+            .route("/services/{id}", get(one))
+            .route("/services/{id}/update", post(update))
+            .with_state(engine.clone());
+        let listener = UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        engine
+    }
+
+    /// Adds a replicated service with these labels.
+    pub(crate) fn add(&self, name: &str, replicas: u64, labels: Value) {
+        self.inner.lock().unwrap().services.push(json!({
+            "ID": format!("id-{name}"),
+            "Version": {"Index": 10},
+            "Spec": {"Name": name, "Labels": labels, "TaskTemplate": {"Healthcheck": {"Test": ["x"]}},
+                     "Mode": {"Replicated": {"Replicas": replicas}}, "FieldOfTomorrow": 1.0},
+        }));
+    }
+
+    /// The next calls meet these troubles, one each.
+    pub(crate) fn trouble(&self, troubles: &[Trouble]) {
+        self.inner.lock().unwrap().troubles.extend(troubles.iter().copied().map(Some));
+    }
+
+    /// The calls with these numbers, counted from the next as 0, meet trouble.
+    pub(crate) fn trouble_at(&self, troubles: &[(usize, Trouble)]) {
+        let queue = &mut self.inner.lock().unwrap().troubles;
+        for (call, trouble) in troubles {
+            queue.resize(queue.len().max(call + 1), None);
+            queue[*call] = Some(*trouble);
+        }
+    }
+
+    pub(crate) fn replicas(&self, name: &str) -> u64 {
+        self.spec(name)["Mode"]["Replicated"]["Replicas"].as_u64().unwrap()
+    }
+
+    pub(crate) fn spec(&self, name: &str) -> Value {
+        let inner = self.inner.lock().unwrap();
+        inner.services.iter().find(|s| s["Spec"]["Name"] == name).unwrap()["Spec"].clone()
+    }
+
+    /// Writes a service as somebody else would.
+    pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut inner = self.inner.lock().unwrap();
+        let service = inner.services.iter_mut().find(|s| s["Spec"]["Name"] == name).unwrap();
+        let mut spec = service["Spec"].clone();
+        change(&mut spec);
+        write(service, spec);
+    }
+
+    fn next_trouble(&self) -> Option<Trouble> {
+        self.inner.lock().unwrap().troubles.pop_front().flatten()
+    }
+}
+
+impl Drop for FakeEngine {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.inner) <= 2 {
+            let _ = std::fs::remove_file(&self.socket);
+        }
+    }
+}
+
+fn write(service: &mut Value, spec: Value) {
+    service["PreviousSpec"] = service["Spec"].take();
+    service["Spec"] = spec;
+    service["Version"]["Index"] = json!(service["Version"]["Index"].as_u64().unwrap() + 1);
+}
+
+async fn spoil(trouble: Option<Trouble>) -> Option<Response> {
+    match trouble? {
+        Trouble::Hang => std::future::pending().await,
+        Trouble::Fail => {
+            Some((StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"message": "no leader"}))).into_response())
+        }
+        Trouble::Garbage => Some("<html>[{".into_response()),
+        Trouble::Overtake => None,
+    }
+}
+
+async fn nodes(State(engine): State<FakeEngine>) -> Response {
+    Json(engine.inner.lock().unwrap().nodes.clone()).into_response()
+}
+
+async fn list(State(engine): State<FakeEngine>) -> Response {
+    if let Some(spoiled) = spoil(engine.next_trouble()).await {
+        return spoiled;
+    }
+    Json(engine.inner.lock().unwrap().services.clone()).into_response()
+}
+
+async fn one(State(engine): State<FakeEngine>, Path(id): Path<String>) -> Response {
+    if let Some(spoiled) = spoil(engine.next_trouble()).await {
+        return spoiled;
+    }
+    let inner = engine.inner.lock().unwrap();
+    match inner.services.iter().find(|s| s["ID"] == id.as_str() || s["Spec"]["Name"] == id.as_str()) {
+        Some(service) => Json(service.clone()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn update(
+    State(engine): State<FakeEngine>,
+    Path(id): Path<String>,
+    Query(query): Query<Value>,
+    body: Bytes,
+) -> Response {
+    let trouble = engine.next_trouble();
+    if let Some(spoiled) = spoil(trouble).await {
+        return spoiled;
+    }
+    let mut inner = engine.inner.lock().unwrap();
+    let service = inner.services.iter_mut().find(|service| service["ID"] == id.as_str()).unwrap();
+    if trouble == Some(Trouble::Overtake) {
+        let spec = service["Spec"].clone();
+        write(service, spec);
+    }
+    if query["version"].as_str() != Some(&service["Version"]["Index"].to_string()) {
+        let message = "rpc error: code = Unknown desc = update out of sequence";
+        return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"message": message}))).into_response();
+    }
+    let spec: Value = serde_json::from_slice(&body).unwrap();
+    write(service, spec.clone());
+    inner.written.push(spec);
+    Json(json!({"Warnings": null})).into_response()
+}

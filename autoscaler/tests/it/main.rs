@@ -1,0 +1,12 @@
+//! The loop and the status server against a fake engine and a fake collector.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod commands;
+mod engine;
+mod failures;
+mod killed;
+mod orders;
+mod program;
+mod rounds;
+mod snapshots;
+mod status;

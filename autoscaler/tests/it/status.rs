@@ -1,0 +1,105 @@
+//! The status server, over real HTTP. The metrics recorder belongs to the whole process, so
+//! each test that looks at figures has a service name of its own.
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use crate::{
+    engine::FakeEngine,
+    program::{Running, now_ms},
+    rounds::labels,
+    snapshots::{FakeCollector, snapshot},
+};
+
+#[tokio::test]
+async fn the_server_tells_why_and_lets_nobody_change_anything() {
+    let (engine, collector) = (FakeEngine::start().await, FakeCollector::start().await);
+    engine.add("s_shop", 2, labels());
+    collector.say(&snapshot("s_shop", now_ms(), &[90.0, 90.0]));
+    let running = Running::start(&engine, &collector).await;
+
+    running.until("/health", |health| health["services"] == 1).await;
+    let one = running.until("/api/v1/services/shop", |s| s["replicas"] == 3).await;
+    assert_eq!(one["service"], "s_shop");
+    assert!(one["why"].as_str().unwrap().starts_with("stays at 3"), "{one}");
+    assert_eq!(one["detail"]["policy"]["bounds"]["max"], 5);
+    assert_eq!(one["detail"]["observed"]["reading"]["tasks"].as_array().unwrap().len(), 2);
+    assert_eq!(running.get("/api/v1/services/s_shop").await["service"], "s_shop");
+
+    let list = running.get("/api/v1/services").await;
+    assert_eq!(list["services"][0]["maximum"], 5);
+    let decisions = running.get("/api/v1/decisions?service=shop&action=up&limit=1").await;
+    let event = &decisions["decisions"][0];
+    assert_eq!((event["from"].as_u64(), event["to"].as_u64()), (Some(2), Some(3)));
+    assert_eq!((event["reason"].as_str(), event["applied"].as_bool()), (Some("cpu_high"), Some(true)));
+    assert_eq!(running.get("/health").await["status"], "ok");
+
+    let (_, metrics) = running.call(Method::GET, "/metrics").await;
+    for line in [
+        "autoscaler_replicas_current{service=\"s_shop\"} 3",
+        "autoscaler_decisions_total{service=\"s_shop\",reason=\"cpu_high\"} 1",
+        "autoscaler_config_errors{service=\"s_shop\"} 0",
+        "# TYPE autoscaler_held gauge",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+
+    for (method, path, status) in [
+        (Method::GET, "/nowhere", 404),
+        (Method::GET, "/api/v1/services/none", 404),
+        (Method::GET, "/api/v1/decisions?limit=-1", 400),
+        (Method::POST, "/api/v1/services/shop", 405),
+        (Method::DELETE, "/health", 405),
+    ] {
+        let (got, text) = running.call(method, path).await;
+        assert_eq!(got, status, "{path}");
+        assert!(text.contains("\"detail\""), "{text}");
+    }
+    let (_, page) = running.call(Method::GET, "/").await;
+    assert!(page.contains("<script src=\"/status.js\">") && !page.contains("http:") && !page.contains("https:"));
+
+    running.stop.cancel();
+    tokio::time::timeout(Duration::from_secs(3), running.program).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_blind_autoscaler_is_degraded_not_dead() {
+    let (engine, collector) = (FakeEngine::start().await, FakeCollector::start().await);
+    engine.add("s_shop", 2, labels());
+    let running = Running::start(&engine, &collector).await;
+    let health = running.until("/health", |health| health["why"].to_string().contains("collector")).await;
+    assert_eq!(health["status"], "degraded");
+    assert!(health["why"].to_string().contains("no snapshot"), "{health}");
+    collector.say(&snapshot("s_shop", now_ms() - 60_000, &[50.0, 50.0]));
+    let health = running.until("/health", |health| health["why"].to_string().contains("stale")).await;
+    assert_eq!(health["status"], "degraded");
+    let account = running.until("/api/v1/services/shop", |s| s["why"].to_string().contains("stale")).await;
+    assert_eq!(account["replicas"], 2);
+    running.stop.cancel();
+}
+
+#[tokio::test]
+async fn decisions_are_sent_as_they_are_made_and_listeners_do_not_hold_up_the_end() {
+    let (engine, collector) = (FakeEngine::start().await, FakeCollector::start().await);
+    engine.add("s_feed", 2, labels());
+    collector.say(&snapshot("s_feed", now_ms(), &[50.0, 50.0]));
+    let running = Running::start(&engine, &collector).await;
+    running.until("/health", |health| health["services"] == 1).await;
+    let mut events = running.client.get(format!("http://{}/api/v1/events", running.address)).send().await.unwrap();
+    assert_eq!(events.headers()["content-type"], "text/event-stream");
+    collector.say(&snapshot("s_feed", now_ms(), &[90.0, 90.0]));
+    let mut text = String::new();
+    let heard = async {
+        while !text.contains(r#""to":3"#) {
+            text += std::str::from_utf8(&events.chunk().await.unwrap().unwrap()).unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), heard).await.unwrap();
+    assert!(text.contains("event: decision\ndata: {") && text.contains(r#""reason":"cpu_high""#), "{text}");
+
+    running.stop.cancel();
+    let ended = async { while events.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(Duration::from_secs(2), ended).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(2), running.program).await.unwrap().unwrap();
+}
