@@ -1,0 +1,18 @@
+-- Roles and the database, brought in line with the secrets at every start. May be run
+-- any number of times. Expects app_password, monitor_password and replicator_password.
+
+select format('create role %I', name) from (values ('app'), ('monitor'), ('replicator')) wanted (name)
+ where not exists (select from pg_roles where rolname = name) \gexec
+
+alter role app        login nosuperuser nocreaterole nocreatedb noreplication nobypassrls password :'app_password';
+alter role monitor    login nosuperuser nocreaterole nocreatedb noreplication password :'monitor_password';
+alter role replicator login nosuperuser nocreaterole nocreatedb replication password :'replicator_password';
+grant pg_monitor to monitor;
+
+select 'create database scalable_backend owner app'
+ where not exists (select from pg_database where datname = 'scalable_backend') \gexec
+
+-- Whoever is not named here has no business in either database.
+revoke all on database scalable_backend from public;
+revoke all on database postgres from public;
+grant connect on database scalable_backend, postgres to monitor;
