@@ -1,0 +1,118 @@
+# Sourced by the deploy script: reads .env, and checks every setting before anything is touched.
+# Each rule below has the form  NAME|default|kind|lowest|highest  or  NAME|default|choice|a b c.
+# shellcheck shell=bash
+
+SETTINGS='
+STACK_NAME|scalable-backend|name
+HTTP_PORT|80|port
+AUTOSCALER_PORT|8080|port
+COLLECTOR_PORT|8090|port
+COLLECTOR_HEALTH_PORT|9090|port
+NETWORK_SUBNET|10.87.0.0/24|subnet
+SCALING_ALGORITHM|linear|choice|linear exponential target predictive
+DRY_RUN|false|choice|true false
+MIN_REPLICAS|2|whole|1|100
+MAX_REPLICAS|10|whole|1|100
+CHECK_INTERVAL|30|number|0.1|3600
+COOLDOWN_PERIOD|120|number|0|86400
+SCALE_UP_COOLDOWN|0|number|0|86400
+MANUAL_HOLD|600|number|0|86400
+WARM_UP|15|number|0|3600
+SCALE_UP_THRESHOLD|80|number|1|100
+SCALE_DOWN_THRESHOLD|30|number|0|99
+CPU_SCALE_UP_THRESHOLD|70|number|1|100
+CPU_SCALE_DOWN_THRESHOLD|20|number|0|99
+MEMORY_SCALE_UP_THRESHOLD|80|number|1|100
+MEMORY_SCALE_DOWN_THRESHOLD|40|number|0|99
+RESPONSE_TIME_SCALE_UP_MS|1000|number|1|600000
+RESPONSE_TIME_SCALE_DOWN_MS|200|number|0|599999
+ERROR_RATE_SCALE_UP_PERCENT|5|number|0|100
+COLLECT_INTERVAL|5|number|0.5|60
+CPU_WINDOW|15|number|1|300
+HTTP_WINDOW|30|number|1|600
+RATE_LIMIT_RPS|2000|whole|0|999999
+HEALTH_CHECK_INTERVAL|10|whole|1|300
+API_HEALTH_CHECK_INTERVAL|5|whole|1|300
+DB_POOL_SIZE|8|whole|1|50
+API_CPU_LIMIT|0.10|number|0.01|64
+API_MEMORY_LIMIT|128M|memory
+API_CPU_RESERVATION|0.05|number|0|64
+API_MEMORY_RESERVATION|32M|memory
+'
+# A threshold pair only makes sense with room between down and up.
+SETTING_PAIRS='
+MIN_REPLICAS <= MAX_REPLICAS
+SCALE_DOWN_THRESHOLD < SCALE_UP_THRESHOLD
+CPU_SCALE_DOWN_THRESHOLD < CPU_SCALE_UP_THRESHOLD
+MEMORY_SCALE_DOWN_THRESHOLD < MEMORY_SCALE_UP_THRESHOLD
+RESPONSE_TIME_SCALE_DOWN_MS < RESPONSE_TIME_SCALE_UP_MS
+API_CPU_RESERVATION <= API_CPU_LIMIT
+'
+# Given by the operator, or made by the deploy script.
+# shellcheck disable=SC2034  # read by the deploy script
+SECRETS='JWT_SECRET DB_PASSWORD DB_MONITOR_PASSWORD DB_REPLICATION_PASSWORD REDIS_PASSWORD ADMIN_TOKEN'
+
+# Reads NAME=value lines as text: nothing in the file is executed. What is exported already wins.
+read_env_file() {
+  local file=$1 line name value number=0
+  [ -f "$file" ] || return 0
+  while IFS= read -r line || [ -n "$line" ]; do
+    number=$((number + 1))
+    line=${line%$'\r'}
+    [[ $line =~ ^[[:space:]]*(#.*)?$ ]] && continue
+    if ! [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]]; then
+      echo "$file line $number: expected NAME=value, got: ${line:0:60}"
+      continue
+    fi
+    name=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
+    case $value in
+      \"*\"*) value=${value#\"}; value=${value%%\"*} ;;
+      \'*\'*) value=${value#\'}; value=${value%%\'*} ;;
+      *) value=${value%%[[:space:]]#*}; value=${value%"${value##*[![:space:]]}"} ;;
+    esac
+    [ -n "${!name:-}" ] || export "$name=$value"
+  done <"$file"
+}
+
+# Fills in defaults and prints one sentence for each broken rule.
+check_settings() {
+  local name default kind low high value left sign right
+  while IFS='|' read -r name default kind low high; do
+    [ -n "$name" ] || continue
+    [ -n "${!name:-}" ] || export "$name=$default"
+    value=${!name}
+    case $kind in
+      name) [[ $value =~ ^[a-z0-9][a-z0-9_-]{0,39}$ ]] ||
+        echo "$name=$value: allowed are up to 40 lower-case letters, digits, - and _" ;;
+      port) [[ $value =~ ^[0-9]{1,5}$ ]] && ((10#$value >= 1 && 10#$value <= 65535)) ||
+        echo "$name=$value: allowed is a port from 1 to 65535" ;;
+      subnet) [[ $value =~ ^([0-9]{1,3}\.){3}[0-9]{1,3}/(1[6-9]|2[0-7])$ ]] ||
+        echo "$name=$value: allowed is an IPv4 network from /16 to /27, like 10.87.0.0/24" ;;
+      whole) [[ $value =~ ^[0-9]{1,9}$ ]] && ((10#$value >= low && 10#$value <= high)) ||
+        echo "$name=$value: allowed is a whole number from $low to $high" ;;
+      number) [[ $value =~ ^[0-9]{1,9}(\.[0-9]+)?$ ]] && holds "$low <= $value && $value <= $high" ||
+        echo "$name=$value: allowed is a number from $low to $high" ;;
+      memory) [[ $value =~ ^[0-9]{1,7}[MG]$ ]] ||
+        echo "$name=$value: allowed is a size like 128M or 1G" ;;
+      choice) [[ " $low " == *" $value "* ]] || echo "$name=$value: allowed is one of ${low// /, }" ;;
+    esac
+  done <<<"$SETTINGS"
+  while read -r left sign right; do
+    [ -n "$left" ] || continue
+    holds "${!left} $sign ${!right}" || echo "$left=${!left} and $right=${!right}: needed is $left $sign $right"
+  done <<<"$SETTING_PAIRS"
+  local window
+  for window in CPU_WINDOW HTTP_WINDOW; do
+    holds "2 * $COLLECT_INTERVAL <= ${!window}" ||
+      echo "$window=${!window}: allowed is at least twice COLLECT_INTERVAL ($COLLECT_INTERVAL)"
+  done
+  if [ -n "${JWT_SECRET:-}" ] && [ ${#JWT_SECRET} -lt 32 ]; then
+    echo "JWT_SECRET has ${#JWT_SECRET} characters: at least 32 are needed (openssl rand -base64 32)"
+  fi
+  local ports
+  ports=$(printf '%s\n' "$HTTP_PORT" "$AUTOSCALER_PORT" "$COLLECTOR_PORT" "$COLLECTOR_HEALTH_PORT" | sort | uniq -d)
+  [ -z "$ports" ] || echo "port $ports is given twice: HTTP_PORT, AUTOSCALER_PORT, COLLECTOR_PORT and COLLECTOR_HEALTH_PORT must differ"
+}
+
+# Compares decimal numbers; a word in place of a number does not hold.
+holds() { awk "BEGIN { exit !($1) }" 2>/dev/null; }
