@@ -1,0 +1,12 @@
+//! What the end-to-end tests share: the deployed stack, seen as a user sees it.
+//!
+//! Everything goes through `docker`, the published ports and the scripts. Waiting is always
+//! for a condition, with a bound and a sentence that says what did not come.
+
+pub mod load;
+pub mod stack;
+pub mod wait;
+
+pub use load::Load;
+pub use stack::Stack;
+pub use wait::{eventually, steadily};

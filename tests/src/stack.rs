@@ -1,0 +1,170 @@
+//! The stack under test: its name and ports, its services, its endpoints.
+
+use std::{process::Command, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::eventually;
+
+/// A deployed stack.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    /// The Swarm stack's name.
+    pub name: String,
+    ports: [u16; 4],
+    /// A client with a timeout above the api's own.
+    pub http: reqwest::Client,
+}
+
+/// The four published ports.
+#[derive(Debug, Clone, Copy)]
+pub enum Port {
+    Http = 0,
+    Autoscaler = 1,
+    Collector = 2,
+    CollectorHealth = 3,
+}
+
+impl Stack {
+    /// The stack that `scripts/e2e.sh` deployed, by the variables that it deployed it with.
+    pub fn deployed() -> Result<Self> {
+        let var = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set: run scripts/e2e.sh"));
+        let port = |name: &str| -> Result<u16> { Ok(var(name)?.parse()?) };
+        let ports =
+            [port("HTTP_PORT")?, port("AUTOSCALER_PORT")?, port("COLLECTOR_PORT")?, port("COLLECTOR_HEALTH_PORT")?];
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build()?;
+        Ok(Self { name: var("STACK_NAME")?, ports, http })
+    }
+
+    /// A deployed stack at rest: every service healthy, the api at its minimum.
+    pub async fn at_rest() -> Result<Self> {
+        let stack = Self::deployed()?;
+        eventually("the stack comes to rest", Duration::from_secs(150), || async {
+            ensure!(stack.outstanding()?.is_empty(), "not healthy: {:?}", stack.outstanding()?);
+            ensure!(stack.wanted("api")? == 2, "api wants {} replicas", stack.wanted("api")?);
+            let health = stack.get_json(Port::Http, "/api/health").await?;
+            ensure!(health["status"] == "ok", "health: {health}");
+            Ok(())
+        })
+        .await?;
+        Ok(stack)
+    }
+
+    /// A service's full name.
+    #[must_use]
+    pub fn service(&self, short: &str) -> String {
+        format!("{}_{short}", self.name)
+    }
+
+    #[must_use]
+    pub fn url(&self, port: Port, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ports[port as usize])
+    }
+
+    pub async fn get(&self, port: Port, path: &str) -> Result<Response> {
+        let url = self.url(port, path);
+        self.http.get(&url).send().await.with_context(|| format!("GET {url}"))
+    }
+
+    /// The body of a 200.
+    pub async fn get_text(&self, port: Port, path: &str) -> Result<String> {
+        let response = self.get(port, path).await?;
+        let status = response.status();
+        let text = response.text().await?;
+        ensure!(status == StatusCode::OK, "GET {path}: {status}: {text}");
+        Ok(text)
+    }
+
+    pub async fn get_json(&self, port: Port, path: &str) -> Result<Value> {
+        let text = self.get_text(port, path).await?;
+        serde_json::from_str(&text).with_context(|| format!("GET {path} is not JSON: {text:.200}"))
+    }
+
+    /// Replicas that the service's specification asks for.
+    pub fn wanted(&self, short: &str) -> Result<u64> {
+        let text = docker(&["service", "inspect", "-f", "{{.Spec.Mode.Replicated.Replicas}}", &self.service(short)])?;
+        Ok(text.parse()?)
+    }
+
+    /// Ids of the service's containers on this node that run.
+    pub fn containers(&self, short: &str) -> Result<Vec<String>> {
+        let filter = format!("label=com.docker.swarm.service.name={}", self.service(short));
+        Ok(docker(&["ps", "-q", "--filter", &filter])?.lines().map(str::to_owned).collect())
+    }
+
+    /// Services whose running tasks are fewer or more than wanted.
+    pub fn outstanding(&self) -> Result<Vec<String>> {
+        let filter = format!("label=com.docker.stack.namespace={}", self.name);
+        let text = docker(&["service", "ls", "--filter", &filter, "--format", "{{.Name}} {{.Replicas}}"])?;
+        let unfinished = text.lines().filter(|line| {
+            let counts = line.split(' ').nth(1).and_then(|counts| counts.split_once('/'));
+            counts.is_none_or(|(running, wanted)| running != wanted)
+        });
+        Ok(unfinished.map(str::to_owned).collect())
+    }
+
+    /// Waits until the service's specification asks for `count` and that many run.
+    pub async fn comes_to(&self, short: &str, count: u64, bound: Duration) -> Result<()> {
+        eventually(&format!("{short} comes to {count} replicas"), bound, || async {
+            let (wanted, outstanding) = (self.wanted(short)?, self.outstanding()?);
+            ensure!(wanted == count, "wants {wanted}");
+            ensure!(!outstanding.iter().any(|line| line.starts_with(&self.service(short))), "{outstanding:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// The autoscaler's account of a service.
+    pub async fn account(&self, short: &str) -> Result<Value> {
+        self.get_json(Port::Autoscaler, &format!("/api/v1/services/{}", self.service(short))).await
+    }
+
+    /// Registers a fresh user, logs in, returns the access token.
+    pub async fn sign_in(&self, name: &str) -> Result<String> {
+        let nonce = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+        let user = json!({ "email": format!("{name}-{nonce}@example.org"), "password": "correct horse battery" });
+        let post = |path: &str| self.http.post(self.url(Port::Http, path)).json(&user).send();
+        let registered = post("/api/auth/register").await?;
+        ensure!(registered.status() == StatusCode::CREATED, "register: {}", registered.text().await?);
+        let login = post("/api/auth/login").await?;
+        ensure!(login.status() == StatusCode::OK, "login: {}", login.text().await?);
+        let tokens: Value = login.json().await?;
+        Ok(tokens["access_token"].as_str().context("no access_token")?.to_owned())
+    }
+
+    /// Creates an item with an idempotency key.
+    pub async fn create_item(&self, token: &str, key: &str, title: &str) -> Result<Response> {
+        let request = self.http.post(self.url(Port::Http, "/api/items")).bearer_auth(token);
+        Ok(request.header("Idempotency-Key", key).json(&json!({ "title": title })).send().await?)
+    }
+
+    /// Runs the deploy script with the stack's own settings.
+    pub fn deploy_again(&self, options: &[&str]) -> Result<String> {
+        run(Command::new("./deploy-autoscaling.sh").args(options).current_dir(root()))
+    }
+}
+
+/// The repository's root.
+#[must_use]
+pub fn root() -> std::path::PathBuf {
+    // As it is when the test runs: a build may have been made from another checkout.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    std::path::Path::new(&here).join("..")
+}
+
+/// Runs `docker` and returns what it printed, trimmed.
+pub fn docker(args: &[&str]) -> Result<String> {
+    run(Command::new("docker").args(args))
+}
+
+/// Runs a command to its end; a failure carries what it printed.
+pub fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    let out = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !output.status.success() {
+        bail!("{command:?}: {}\n{out}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(out)
+}
