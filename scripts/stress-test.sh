@@ -19,6 +19,7 @@ fresh() {
 }
 
 if ! fresh && command -v cargo >/dev/null; then
+  echo "compiling the stress test (minutes the first time)" >&2
   cargo build --quiet --release --locked --workspace --bin stress-test --manifest-path "$root/Cargo.toml" >&2 || exit 2
   # cargo leaves a binary alone whose inputs only look newer.
   touch -c "$binary"
