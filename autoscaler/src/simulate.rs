@@ -111,11 +111,11 @@ pub fn usual_policy() -> Result<Policy, crate::scaling::PolicyError> {
     })
 }
 
-/// Runs every candidate through the trace.
-#[must_use]
-pub fn run(candidates: Vec<Candidate>, trace: &Trace, model: &Model) -> Vec<Row> {
+/// Runs every candidate through the trace. `passed` is told how much of it was done each time,
+/// in milliseconds: in the end the length of the trace for each candidate.
+pub fn run(candidates: Vec<Candidate>, trace: &Trace, model: &Model, passed: &dyn Fn(u64)) -> Vec<Row> {
     let row = |candidate: Candidate| {
-        let run = model.run(candidate.policy.as_ref(), candidate.start, trace);
+        let run = model.run(candidate.policy.as_ref(), candidate.start, trace, passed);
         Row { measures: Measures::of(&run, trace.seconds()), name: candidate.name, run }
     };
     candidates.into_iter().map(row).collect()

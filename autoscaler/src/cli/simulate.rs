@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     scaling::{Metric, Policy, Rule},
@@ -73,7 +74,9 @@ pub fn run(asked: &Simulation) -> anyhow::Result<String> {
     let all = ["linear", "exponential", "target", "predictive", "hpa"].map(str::to_owned);
     let names = if asked.algorithms.is_empty() { &all[..] } else { &asked.algorithms };
     let candidates = simulate::candidates(names, &policy, &trace, &model).map_err(|error| anyhow!(error))?;
-    let rows = simulate::run(candidates, &trace, &model);
+    let bar = progress(candidates.len(), &trace, &model)?;
+    let rows = simulate::run(candidates, &trace, &model, &|ms| bar.inc(ms));
+    bar.finish_and_clear();
     if let Some(path) = &asked.svg {
         let chart = report::svg(&rows, trace.seconds());
         std::fs::write(path, chart).with_context(|| format!("cannot write {}", path.display()))?;
@@ -88,4 +91,17 @@ pub fn run(asked: &Simulation) -> anyhow::Result<String> {
         trace.mean()
     );
     Ok(format!("{head}\n\n{}", report::table(&rows)))
+}
+
+/// Intervals that take so long that a human wants to see them pass.
+const LONG: u64 = 50_000;
+
+/// A bar on a terminal's standard error for all candidates together; hidden on a short trace.
+fn progress(candidates: usize, trace: &Trace, model: &Model) -> anyhow::Result<ProgressBar> {
+    let ms = (candidates as u64).saturating_mul(trace.end_ms() - trace.start_ms());
+    if ms / model.interval_ms < LONG {
+        return Ok(ProgressBar::hidden());
+    }
+    let style = ProgressStyle::with_template("simulating {wide_bar} {percent} %, {eta} left")?;
+    Ok(ProgressBar::new(ms).with_style(style))
 }

@@ -51,9 +51,9 @@ impl Model {
         ((load / (self.capacity * self.target / 100.0)).ceil() as u64).max(1)
     }
 
-    /// Replays the trace. Without a policy the count stays.
-    #[must_use]
-    pub fn run(&self, policy: Option<&Policy>, start: u64, trace: &Trace) -> Run {
+    /// Replays the trace, and tells `passed` how much of it each interval was, in milliseconds.
+    /// Without a policy the count stays.
+    pub fn run(&self, policy: Option<&Policy>, start: u64, trace: &Trace, passed: &dyn Fn(u64)) -> Run {
         let (mut run, mut history, mut foresight) = (Run::default(), History::default(), Foresight::default());
         // Times at which each replica is ready.
         let begin = trace.start_ms();
@@ -76,6 +76,7 @@ impl Model {
                 }
             }
             known = Some(measured);
+            passed(end - now);
             now = end;
         }
         run

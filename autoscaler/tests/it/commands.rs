@@ -77,6 +77,23 @@ fn simulate_compares_policies_and_draws_them() {
     std::fs::remove_file(&chart).unwrap();
 }
 
+#[test]
+fn a_long_simulation_shows_its_progress_on_a_terminal_and_nowhere_else() {
+    let trace = std::env::temp_dir().join(format!("simulate-{}-long.csv", std::process::id()));
+    std::fs::write(&trace, "step,requests\n0,9000\n1,9000\n").unwrap();
+    let args = ["simulate", "--algorithm", "linear", "--interval", "1", "--step", "20000", "--trace"];
+    let args = [&args[..], &[trace.to_str().unwrap()]].concat();
+    let piped = autoscaler(&args, &[], "");
+    assert!(piped.status.success() && piped.stderr.is_empty(), "{piped:?}");
+    // A terminal on standard error alone: what is printed there is the bar.
+    let program = format!("'{}' {} >/dev/null", env!("CARGO_BIN_EXE_autoscaler"), args.join(" "));
+    let terminal = Command::new("script").args(["-qec", &program, "/dev/null"]).output().unwrap();
+    let shown = String::from_utf8(terminal.stdout).unwrap();
+    assert!(terminal.status.success() && shown.contains("simulating") && shown.contains('%'), "{shown:?}");
+    assert!(!shown.contains("policy"), "{shown:?}");
+    std::fs::remove_file(&trace).unwrap();
+}
+
 #[tokio::test]
 async fn explain_tells_the_reason_first_and_every_input_after_it() {
     let (engine, collector) = (FakeEngine::start().await, FakeCollector::start().await);

@@ -55,7 +55,7 @@ fn rows(names: &[&str]) -> Vec<Row> {
     let model = Model { capacity: 20.0, start_up_ms: 15_000, interval_ms: 10_000, target: 70.0 };
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let candidates = simulate::candidates(&names, &simulate::usual_policy().unwrap(), &surge(), &model).unwrap();
-    simulate::run(candidates, &surge(), &model)
+    simulate::run(candidates, &surge(), &model, &|_| {})
 }
 
 #[test]
@@ -82,6 +82,16 @@ fn every_policy_follows_a_surge_up_and_down_and_the_faster_lose_less() {
     assert!(named("target").lost_percent < named("linear").lost_percent);
     assert!(named("exponential").lost_percent < named("linear").lost_percent);
     assert!(named("predictive").lost_percent <= named("linear").lost_percent);
+}
+
+#[test]
+fn the_whole_trace_passes_once_for_every_policy() {
+    let model = Model { capacity: 20.0, start_up_ms: 0, interval_ms: 7_000, target: 70.0 };
+    let candidates =
+        simulate::candidates(&["hpa".to_owned()], &simulate::usual_policy().unwrap(), &surge(), &model).unwrap();
+    let passed = std::cell::Cell::new(0);
+    let rows = simulate::run(candidates, &surge(), &model, &|ms| passed.set(passed.get() + ms));
+    assert_eq!(passed.get(), rows.len() as u64 * 30 * 60_000);
 }
 
 #[test]
