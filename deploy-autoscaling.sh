@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
   cat <<'HELP'
-usage: ./deploy-autoscaling.sh [--build | --status | --down [--volumes] [--yes] | --help]
+usage: ./deploy-autoscaling.sh [--build | --status | --rotate SECRET | --down [--volumes] [--yes] | --help]
 
 Without options: installs Docker when it is missing, initialises a Swarm, builds the images, makes
 the secrets, deploys the stack, waits until every service is healthy and checks its endpoints.
@@ -16,6 +16,8 @@ Run again it updates in place and keeps secrets, data and the replica counts of 
 
   --build     prepares the machine and builds the images, deploys nothing
   --status    services, replicas and endpoints of the deployed stack
+  --rotate    deploys with a new value for SECRET, one of JWT_SECRET, DB_PASSWORD, DB_MONITOR_PASSWORD,
+              DB_REPLICATION_PASSWORD, REDIS_PASSWORD, ADMIN_TOKEN, and deletes the old one
   --down      removes the stack; asks before it deletes volumes and secrets
   --volumes   with --down: delete volumes and secrets without asking
   --yes       with --down: do not ask, keep volumes and secrets (unless --volumes)
@@ -201,18 +203,41 @@ prune_images() {
 
 random_secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
+# newest_secret <name>: a secret cannot change under its name, so each rotation makes the next version:
+# name, name_2, name_3… The newest is the one in use.
+newest_secret() { versions_of "$1" | tail -n 1; }
+versions_of() { docker secret ls --format '{{.Name}}' --filter "name=$1" | grep -xE "$1(_[0-9]+)?" | sort -V || true; }
+
 make_secrets() {
   # Not under the stack's own label: `docker stack rm` must not take the keys to the data away.
-  local name secret
+  local name first secret number
   for name in $SECRETS; do
-    secret=${STACK_NAME}_${name,,}
-    if docker secret inspect "$secret" >/dev/null 2>&1; then
-      [ -z "${!name:-}" ] || say "    $secret exists and is kept; to change it see 'rotate a secret' in README.md"
-      continue
+    first=${STACK_NAME}_${name,,}
+    secret=$(newest_secret "$first")
+    if [ -z "$secret" ]; then
+      make_secret "$first" "${!name:-}"; secret=$first
+    elif [ "$name" = "$ROTATE" ]; then
+      number=${secret#"$first"}; number=${number#_}
+      secret=${first}_$((${number:-1} + 1))
+      make_secret "$secret" "${!name:-}"
+    elif [ -n "${!name:-}" ]; then
+      say "    $secret exists and is kept; to change it: ./deploy-autoscaling.sh --rotate $name"
     fi
-    if [ -n "${!name:-}" ]; then printf '%s' "${!name}"; else random_secret; fi |
-      docker secret create --label "scalable-backend.stack=$STACK_NAME" "$secret" - >/dev/null
-    say "    made $secret"
+    export "${name}_VERSION=${secret#"$first"}"
+  done
+}
+
+make_secret() {
+  if [ -n "$2" ]; then printf '%s' "$2"; else random_secret; fi |
+    docker secret create --label "scalable-backend.stack=$STACK_NAME" "$1" - >/dev/null
+  say "    made $1"
+}
+
+# Once every service runs with the newest.
+delete_old_secrets() {
+  local name
+  for name in $SECRETS; do
+    versions_of "${STACK_NAME}_${name,,}" | head -n -1 | xargs -r docker secret rm >/dev/null
   done
 }
 
@@ -373,11 +398,15 @@ down() {
 
 main() {
   local action=deploy volumes=ask assume=no
+  ROTATE=
   while [ $# -gt 0 ]; do
     case $1 in
       --help | -h) usage; exit 0 ;;
       --build) action=build ;;
       --status) action=status ;;
+      --rotate)
+        shift; ROTATE=${1:-}; ROTATE=${ROTATE^^}
+        [[ -n $ROTATE && " $SECRETS " == *" $ROTATE "* ]] || die "--rotate needs the name of a secret: one of ${SECRETS// /, }" ;;
       --down) action=down ;;
       --volumes) volumes=yes ;;
       --yes) assume=yes ;;
@@ -400,6 +429,7 @@ main() {
   deploy
   wait_until_healthy
   check_endpoints
+  delete_old_secrets
   prune_images
   print_status
   cat <<NEXT

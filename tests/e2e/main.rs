@@ -2,5 +2,6 @@
 //! each test waits until the stack is at rest and leaves it as it found it.
 
 mod guide;
+mod operate;
 mod resilience;
 mod scaling;
