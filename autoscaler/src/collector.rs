@@ -18,6 +18,7 @@ const MOST_BYTES: usize = 128 << 20;
 pub struct Collector {
     client: Client,
     url: String,
+    most_bytes: usize,
 }
 
 /// Why there is no snapshot.
@@ -45,8 +46,13 @@ pub enum CollectorError {
 impl Collector {
     /// Speaks to the collector at `url`. Opens nothing yet.
     pub fn new(url: &str) -> Result<Self, reqwest::Error> {
-        let client = Client::builder().timeout(TIMEOUT).pool_max_idle_per_host(0).build()?;
-        Ok(Self { client, url: format!("{url}/snapshot") })
+        Self::with_limits(url, TIMEOUT, MOST_BYTES)
+    }
+
+    /// The same with other bounds on the time of a call and the size of its answer.
+    pub fn with_limits(url: &str, timeout: Duration, most_bytes: usize) -> Result<Self, reqwest::Error> {
+        let client = Client::builder().timeout(timeout).pool_max_idle_per_host(0).build()?;
+        Ok(Self { client, url: format!("{url}/snapshot"), most_bytes })
     }
 
     /// The newest snapshot.
@@ -57,7 +63,7 @@ impl Collector {
         if !response.status().is_success() {
             return Err(CollectorError::Status(response.status().as_u16()));
         }
-        let text = bounded::text(response, MOST_BYTES).await;
+        let text = bounded::text(response, self.most_bytes).await;
         parse(&text.map_err(|error: BodyError| unreachable(bounded::innermost(&error)))?)
     }
 }

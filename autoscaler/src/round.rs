@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,12 +41,23 @@ pub struct Rounder<S> {
     board: Arc<Board>,
     memories: HashMap<String, Memory>,
     snapshot: Option<Arc<Snapshot>>,
+    /// Whether a write of this round was waited for in vain: further ones would only add up.
+    silent: AtomicBool,
 }
 
 impl<S: Swarm> Rounder<S> {
     /// Ready for the first round.
     pub fn new(swarm: S, collector: Collector, defaults: Defaults, stack: Option<String>, board: Arc<Board>) -> Self {
-        Self { swarm, collector, defaults, stack, board, memories: HashMap::new(), snapshot: None }
+        Self {
+            swarm,
+            collector,
+            defaults,
+            stack,
+            board,
+            memories: HashMap::new(),
+            snapshot: None,
+            silent: AtomicBool::new(false),
+        }
     }
 
     /// Reads everything once, decides on each service, and acts.
@@ -97,6 +111,7 @@ impl<S: Swarm> Rounder<S> {
     }
 
     async fn visit(&mut self, services: &[Service], view: &View<'_>, now_ms: u64) -> Vec<Status> {
+        self.silent = AtomicBool::new(false);
         let stack = self.stack.clone();
         let mut statuses = Vec::new();
         let mut seen = HashMap::new();
@@ -160,9 +175,15 @@ impl<S: Swarm> Rounder<S> {
         if decision.action == Action::Hold || directions.dry_run {
             return Outcome::Nothing;
         }
+        if self.silent.load(Ordering::Relaxed) {
+            return Outcome::Failed(SwarmError::GivenUp);
+        }
         match self.swarm.scale(service, decision.wanted, &note.to_string()).await {
             Ok(()) => Outcome::Done,
-            Err(error) => Outcome::Failed(error),
+            Err(error) => {
+                self.silent.store(matches!(error, SwarmError::Unreachable { .. }), Ordering::Relaxed);
+                Outcome::Failed(error)
+            }
         }
     }
 

@@ -78,6 +78,9 @@ pub enum SwarmError {
         /// The innermost cause, for instance that the permission is denied.
         cause: String,
     },
+    /// Not tried, because the engine let an earlier call wait in vain.
+    #[error("the engine did not answer an earlier write of this round")]
+    GivenUp,
     /// The engine refused.
     #[error("the engine answered {status}: {message}")]
     Refused {

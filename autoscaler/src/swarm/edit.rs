@@ -1,14 +1,11 @@
 //! Changes a service specification as text: the replica count and our own label, nothing
-//! else. Every other value keeps its bytes, so that no field is lost, however new it is.
+//! else. Every other byte stays as it came, so that no field is lost or rewritten, however
+//! new it is: keys, numbers and escapes are never decoded and encoded again.
 
-use std::fmt;
+use std::{collections::HashMap, ops::Range};
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor},
-    ser::SerializeMap,
-};
-use serde_json::value::{RawValue, to_raw_value};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::labels::STATE;
 
@@ -23,69 +20,77 @@ pub enum EditError {
     Json(#[from] serde_json::Error),
 }
 
+/// The members on the way to what is changed. Each borrows from the text that it is part of.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Spec<'a> {
+    #[serde(borrow)]
+    mode: Option<Mode<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    labels: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Mode<'a> {
+    #[serde(borrow)]
+    replicated: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Replicated<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    replicas: Option<&'a RawValue>,
+}
+
+/// A member that is there although it may be null: it has a place in the text.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
 /// The specification with another replica count and state label.
 pub(super) fn rescale(spec: &str, replicas: u64, state: &str) -> Result<String, EditError> {
-    let mut spec: Members = serde_json::from_str(spec)?;
-    let mut mode = spec.object("Mode")?.ok_or(EditError::NotReplicated)?;
-    let mut replicated = mode.object("Replicated")?.ok_or(EditError::NotReplicated)?;
-    replicated.set("Replicas", to_raw_value(&replicas)?);
-    mode.set("Replicated", to_raw_value(&replicated)?);
-    spec.set("Mode", to_raw_value(&mode)?);
-    let mut labels = spec.object("Labels")?.unwrap_or_default();
-    labels.set(STATE, to_raw_value(state)?);
-    spec.set("Labels", to_raw_value(&labels)?);
-    Ok(serde_json::to_string(&spec)?)
+    let whole: &RawValue = serde_json::from_str(spec)?;
+    let Spec { mode, labels } = serde_json::from_str(spec)?;
+    let replicated = mode.and_then(|mode| mode.replicated).ok_or(EditError::NotReplicated)?;
+    let count: Replicated<'_> = serde_json::from_str(replicated.get())?;
+    let known: Option<HashMap<String, &RawValue>> =
+        labels.map_or(Ok(None), |labels| serde_json::from_str(labels.get()))?;
+    let note = serde_json::to_string(state)?;
+    let label = match (labels, known) {
+        (Some(labels), Some(known)) => Edit::member(spec, labels, STATE, known.get(STATE).copied(), &note),
+        (null, _) => Edit::member(spec, whole, "Labels", null, &format!("{{\"{STATE}\":{note}}}")),
+    };
+    let count = Edit::member(spec, replicated, "Replicas", count.replicas, &replicas.to_string());
+    let [first, second] = if count.at.start < label.at.start { [count, label] } else { [label, count] };
+    let parts = [&spec[..first.at.start], &first.text, &spec[first.at.end..second.at.start], &second.text];
+    Ok(parts.concat() + &spec[second.at.end..])
 }
 
-/// A JSON object in its own order, its values untouched.
-#[derive(Default)]
-struct Members(Vec<(String, Box<RawValue>)>);
-
-impl Members {
-    /// The object under `key`; `None` when there is none or it is null.
-    fn object(&self, key: &str) -> Result<Option<Self>, serde_json::Error> {
-        let found = self.0.iter().find(|(name, _)| name == key);
-        found.map_or(Ok(None), |(_, value)| serde_json::from_str(value.get()))
-    }
-
-    fn set(&mut self, key: &str, value: Box<RawValue>) {
-        match self.0.iter_mut().find(|(name, _)| name == key) {
-            Some(member) => member.1 = value,
-            None => self.0.push((key.to_owned(), value)),
-        }
-    }
+/// A piece of the text, and what stands there instead.
+struct Edit {
+    at: Range<usize>,
+    text: String,
 }
 
-impl Serialize for Members {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (key, value) in &self.0 {
-            map.serialize_entry(key, value)?;
+impl Edit {
+    /// Gives `object` the member `key`: in the place of its present `value`, or as its last.
+    fn member(text: &str, object: &RawValue, key: &str, value: Option<&RawValue>, new: &str) -> Self {
+        if let Some(value) = value {
+            return Self { at: place(text, value), text: new.to_owned() };
         }
-        map.end()
+        let end = place(text, object).end - 1;
+        let is_empty = object.get().strip_prefix('{').is_some_and(|rest| rest.trim_start() == "}");
+        let comma = if is_empty { "" } else { "," };
+        Self { at: end..end, text: format!("{comma}\"{key}\":{new}") }
     }
 }
 
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
+/// Where in `text` the value stands that was borrowed from it.
+fn place(text: &str, value: &RawValue) -> Range<usize> {
+    let start = value.get().as_ptr().addr() - text.as_ptr().addr();
+    start..start + value.get().len()
 }
 
 #[cfg(test)]
@@ -97,7 +102,7 @@ mod tests {
 
     #[test]
     fn only_the_count_and_our_label_change() {
-        let spec = r#"{"Name":"a","Labels":{"x":"<y>","z":"\u003c"},"TaskTemplate":{"Huge":18446744073709551616123,"Float":1.50e+3,"Nil":null},"Mode":{"Replicated":{"Replicas":2,"New":1.0}},"Unknown":[1, 2]}"#;
+        let spec = r#"{ "Name":"a","Labels":{"\u0061&":"<y>" ,"z":"\u003c"},"TaskTemplate":{"Huge":18446744073709551616123,"Float":1.50e+3,"Nil":null},"Mode":{"Replicated":{"Replicas":2,"New":1.0}},"Unknown":[1, 2]}"#;
         let edited = rescale(spec, 3, "to=3").unwrap();
         let expected = spec
             .replace("\"Replicas\":2", "\"Replicas\":3")
@@ -106,10 +111,20 @@ mod tests {
     }
 
     #[test]
+    fn our_own_label_is_changed_where_it_stands() {
+        let spec =
+            r#"{"Mode":{"Replicated":{"Replicas":2}},"Labels":{"a":"1","swarm.autoscaler.state" : "to=2","z":"2"}}"#;
+        let expected = spec.replace("\"Replicas\":2", "\"Replicas\":30").replace("\"to=2\"", r#""to=3 \"quoted\"""#);
+        assert_eq!(rescale(spec, 30, "to=3 \"quoted\"").unwrap(), expected);
+    }
+
+    #[test]
     fn a_service_without_labels_gets_a_map_of_them() {
-        for labels in ["", r#""Labels":null,"#] {
+        for labels in ["", r#""Labels":null,"#, r#""Labels":{ },"#] {
             let spec = format!(r#"{{{labels}"Mode":{{"Replicated":{{}}}}}}"#);
-            let edited: Value = serde_json::from_str(&rescale(&spec, 1, "s").unwrap()).unwrap();
+            let edited = rescale(&spec, 1, "s").unwrap();
+            assert_eq!(edited.matches("Labels").count(), 1, "{edited}");
+            let edited: Value = serde_json::from_str(&edited).unwrap();
             assert_eq!(edited["Labels"][STATE], "s");
             assert_eq!(edited["Mode"]["Replicated"]["Replicas"], 1);
         }
@@ -117,10 +132,15 @@ mod tests {
 
     #[test]
     fn other_modes_are_refused() {
-        for mode in [r#"{"Global":{}}"#, r#"{"ReplicatedJob":{"MaxConcurrent":1}}"#, "null"] {
+        for mode in [r#"{"Global":{}}"#, r#"{"ReplicatedJob":{"MaxConcurrent":1}}"#, r#"{"Replicated":null}"#, "null"] {
             let spec = format!(r#"{{"Mode":{mode}}}"#);
             assert!(matches!(rescale(&spec, 1, "s"), Err(EditError::NotReplicated)), "{mode}");
         }
+    }
+
+    /// A quoted key that another encoder would write in another way.
+    fn any_key() -> impl Strategy<Value = String> {
+        "\"[a-z<>&é]{1,6}(\\\\u00(3c|26|41)|\\\\/|\\\\n)?\""
     }
 
     /// JSON text with numbers that no machine type holds.
@@ -134,8 +154,8 @@ mod tests {
         leaf.prop_recursive(4, 64, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(|items| format!("[{}]", items.join(" , "))),
-                prop::collection::vec(("[a-zA-Z]{1,8}", inner), 0..6).prop_map(|members| {
-                    let members: Vec<_> = members.iter().map(|(k, v)| format!("\"{k}\": {v}")).collect();
+                prop::collection::vec((any_key(), inner), 0..6).prop_map(|members| {
+                    let members: Vec<_> = members.iter().map(|(k, v)| format!("{k}: {v}")).collect();
                     format!("{{{}}}", members.join(","))
                 }),
             ]
@@ -144,9 +164,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_other_byte_survives(a in any_json(), b in any_json(), c in any_json(), n in any::<u64>(), m in any::<u64>()) {
+        fn every_other_byte_survives(
+            a in any_json(), b in any_json(), c in any_json(), key in any_key(), space in "[ \n\t]{0,3}",
+            n in any::<u64>(), m in any::<u64>()
+        ) {
             let spec = |n: u64, state: &str| {
-                format!(r#"{{"A":{a},"Labels":{{"k":{b}{state}}},"Mode":{{"Replicated":{{"Replicas":{n},"C":{c}}}}},"Z":{b}}}"#)
+                format!(
+                    r#"{space}{{{key}:{a},"Labels":{{{key}{space}:{b}{space}{state}}},"Mode" :{{"Replicated":{{"Replicas":{n},"C":{c}}},"D":{b}}}{space},"Z":{c}}}{space}"#
+                )
             };
             let expected = spec(m, r#","swarm.autoscaler.state":"s""#);
             prop_assert_eq!(rescale(&spec(n, ""), m, "s").unwrap(), expected);

@@ -23,6 +23,7 @@ const MOST_BYTES: usize = 256 << 20;
 pub struct Engine {
     client: Client,
     socket: PathBuf,
+    most_bytes: usize,
 }
 
 #[derive(Deserialize)]
@@ -33,18 +34,18 @@ struct Refusal {
 impl Engine {
     /// Speaks to the engine behind `socket`. Opens nothing yet.
     pub fn new(socket: &Path) -> Result<Self, reqwest::Error> {
-        Self::with_timeout(socket, TIMEOUT)
+        Self::with_limits(socket, TIMEOUT, MOST_BYTES)
     }
 
-    /// The same with another bound on the time of a call.
-    pub fn with_timeout(socket: &Path, timeout: Duration) -> Result<Self, reqwest::Error> {
+    /// The same with other bounds on the time of a call and the size of its answer.
+    pub fn with_limits(socket: &Path, timeout: Duration, most_bytes: usize) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             .unix_socket(socket)
             .timeout(timeout)
             // A connection that is kept while the engine restarts fails the first call after it.
             .pool_max_idle_per_host(0)
             .build()?;
-        Ok(Self { client, socket: socket.to_owned() })
+        Ok(Self { client, socket: socket.to_owned(), most_bytes })
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<String>) -> Result<String, SwarmError> {
@@ -55,7 +56,7 @@ impl Engine {
         }
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
-        let text = bounded::text(response, MOST_BYTES).await.map_err(|error| self.unreachable(&error))?;
+        let text = bounded::text(response, self.most_bytes).await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() { Ok(text) } else { Err(refusal(status, &text)) }
     }
 

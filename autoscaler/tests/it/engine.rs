@@ -21,18 +21,7 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
 
-/// What the next calls do instead of answering.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Trouble {
-    /// Never answers.
-    Hang,
-    /// Status 500.
-    Fail,
-    /// Status 200, no JSON.
-    Garbage,
-    /// Somebody else writes the service first.
-    Overtake,
-}
+use crate::troubles::{Trouble, spoil};
 
 #[derive(Debug, Default)]
 pub(crate) struct Inner {
@@ -41,6 +30,14 @@ pub(crate) struct Inner {
     /// Every specification that was written through the API.
     pub(crate) written: Vec<Value>,
     pub(crate) nodes: Vec<Value>,
+    /// What the nodes' page meets instead of answering.
+    pub(crate) nodes_trouble: Option<Trouble>,
+    /// What somebody else does to a service when a write is overtaken.
+    pub(crate) overtaken_with: Option<fn(&mut Value)>,
+    /// The list of services word for word, instead of the services that are kept.
+    pub(crate) verbatim: Option<String>,
+    /// The bodies of all updates, word for word.
+    pub(crate) bodies: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,16 +53,21 @@ impl FakeEngine {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let socket = std::env::temp_dir().join(format!("engine-{}-{number}.sock", std::process::id()));
         let _ = std::fs::remove_file(&socket);
-        let engine = Self { inner: Arc::default(), socket: socket.clone() };
+        let engine = Self { inner: Arc::default(), socket };
+        engine.serve();
+        engine
+    }
+
+    /// Listens on its socket; once more after that was removed.
+    pub(crate) fn serve(&self) {
         let app = Router::new()
             .route("/nodes", get(nodes))
             .route("/services", get(list))
             .route("/services/{id}", get(one))
             .route("/services/{id}/update", post(update))
-            .with_state(engine.clone());
-        let listener = UnixListener::bind(&socket).unwrap();
+            .with_state(self.clone());
+        let listener = UnixListener::bind(&self.socket).unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await });
-        engine
     }
 
     /// Adds a replicated service with these labels.
@@ -110,6 +112,28 @@ impl FakeEngine {
         write(service, spec);
     }
 
+    fn write_if_current(&self, id: &str, query: &Value, body: &[u8], trouble: Option<Trouble>) -> Response {
+        let mut inner = self.inner.lock().unwrap();
+        inner.bodies.push(std::str::from_utf8(body).unwrap().to_owned());
+        let overtaken_with = inner.overtaken_with;
+        let Some(service) = inner.services.iter_mut().find(|service| service["ID"] == id) else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
+        if trouble == Some(Trouble::Overtake) {
+            let mut spec = service["Spec"].clone();
+            overtaken_with.unwrap_or(|_| {})(&mut spec);
+            write(service, spec);
+        }
+        if query["version"].as_str() != Some(&service["Version"]["Index"].to_string()) {
+            let message = "rpc error: code = Unknown desc = update out of sequence";
+            return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"message": message}))).into_response();
+        }
+        let spec: Value = serde_json::from_slice(body).unwrap();
+        write(service, spec.clone());
+        inner.written.push(spec);
+        Json(json!({"Warnings": null})).into_response()
+    }
+
     fn next_trouble(&self) -> Option<Trouble> {
         self.inner.lock().unwrap().troubles.pop_front().flatten()
     }
@@ -129,18 +153,11 @@ fn write(service: &mut Value, spec: Value) {
     service["Version"]["Index"] = json!(service["Version"]["Index"].as_u64().unwrap() + 1);
 }
 
-async fn spoil(trouble: Option<Trouble>) -> Option<Response> {
-    match trouble? {
-        Trouble::Hang => std::future::pending().await,
-        Trouble::Fail => {
-            Some((StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"message": "no leader"}))).into_response())
-        }
-        Trouble::Garbage => Some("<html>[{".into_response()),
-        Trouble::Overtake => None,
-    }
-}
-
 async fn nodes(State(engine): State<FakeEngine>) -> Response {
+    let trouble = engine.inner.lock().unwrap().nodes_trouble;
+    if let Some(spoiled) = spoil(trouble).await {
+        return spoiled;
+    }
     Json(engine.inner.lock().unwrap().nodes.clone()).into_response()
 }
 
@@ -148,7 +165,11 @@ async fn list(State(engine): State<FakeEngine>) -> Response {
     if let Some(spoiled) = spoil(engine.next_trouble()).await {
         return spoiled;
     }
-    Json(engine.inner.lock().unwrap().services.clone()).into_response()
+    let inner = engine.inner.lock().unwrap();
+    match &inner.verbatim {
+        Some(text) => text.clone().into_response(),
+        None => Json(inner.services.clone()).into_response(),
+    }
 }
 
 async fn one(State(engine): State<FakeEngine>, Path(id): Path<String>) -> Response {
@@ -172,18 +193,9 @@ async fn update(
     if let Some(spoiled) = spoil(trouble).await {
         return spoiled;
     }
-    let mut inner = engine.inner.lock().unwrap();
-    let service = inner.services.iter_mut().find(|service| service["ID"] == id.as_str()).unwrap();
-    if trouble == Some(Trouble::Overtake) {
-        let spec = service["Spec"].clone();
-        write(service, spec);
+    let answer = engine.write_if_current(&id, &query, &body, trouble);
+    if trouble == Some(Trouble::LoseAnswer) {
+        std::future::pending::<()>().await;
     }
-    if query["version"].as_str() != Some(&service["Version"]["Index"].to_string()) {
-        let message = "rpc error: code = Unknown desc = update out of sequence";
-        return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"message": message}))).into_response();
-    }
-    let spec: Value = serde_json::from_slice(&body).unwrap();
-    write(service, spec.clone());
-    inner.written.push(spec);
-    Json(json!({"Warnings": null})).into_response()
+    answer
 }

@@ -10,3 +10,4 @@ mod program;
 mod rounds;
 mod snapshots;
 mod status;
+mod troubles;

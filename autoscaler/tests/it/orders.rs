@@ -8,10 +8,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    engine::{FakeEngine, Trouble},
+    engine::FakeEngine,
     program::{Running, TOKEN, now_ms},
     rounds::{START, Stage, labels},
     snapshots::{FakeCollector, snapshot},
+    troubles::Trouble,
 };
 
 const PAUSE: &str = "/api/v1/services/web/pause";

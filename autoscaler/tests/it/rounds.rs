@@ -1,6 +1,6 @@
 //! Whole rounds: read, decide, act.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use autoscaler::{
     board::Board, collector::Collector, operate::Operator, round::Rounder, scaling::Reason, settings::Defaults,
@@ -9,11 +9,17 @@ use autoscaler::{
 use serde_json::{Value, json};
 
 use crate::{
-    engine::{FakeEngine, Trouble},
+    engine::FakeEngine,
     snapshots::{FakeCollector, snapshot},
+    troubles::Trouble,
 };
 
 pub(crate) const START: u64 = 1_800_000_000_000;
+
+/// For one call of a server that may be in trouble.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
+
+const MOST_BYTES: usize = 1 << 20;
 
 pub(crate) struct Stage {
     pub(crate) engine: FakeEngine,
@@ -54,12 +60,12 @@ impl Stage {
 }
 
 fn rounder(engine: &FakeEngine, collector: &FakeCollector, board: &Arc<Board>) -> Rounder<Engine> {
-    let collector = Collector::new(&collector.url()).unwrap();
+    let collector = Collector::with_limits(&collector.url(), PATIENCE, MOST_BYTES).unwrap();
     Rounder::new(swarm(engine), collector, Defaults::default(), Some("s".into()), Arc::clone(board))
 }
 
 fn swarm(engine: &FakeEngine) -> Engine {
-    Engine::with_timeout(&engine.socket, std::time::Duration::from_millis(300)).unwrap()
+    Engine::with_limits(&engine.socket, PATIENCE, MOST_BYTES).unwrap()
 }
 
 pub(crate) fn labels() -> Value {

@@ -1,44 +1,78 @@
 //! A fake collector: whatever snapshot a test wants, over real HTTP.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
+use axum::{
+    Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use serde_json::{Value, json};
-use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::path};
+use tokio::net::TcpListener;
 
-/// A collector whose answer can be changed at any time; `None` is status 503.
+use crate::troubles::{Trouble, spoil};
+
+/// A collector whose answer can be changed at any time.
 #[derive(Debug, Clone)]
 pub(crate) struct FakeCollector {
-    server: Arc<MockServer>,
-    answer: Arc<Mutex<Option<String>>>,
+    address: SocketAddr,
+    answer: Arc<Mutex<Answer>>,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Answer {
+    /// Status 503.
+    #[default]
+    Nothing,
+    Text(String),
+    Trouble(Trouble),
 }
 
 impl FakeCollector {
     pub(crate) async fn start() -> Self {
-        let server = MockServer::start().await;
-        let answer: Arc<Mutex<Option<String>>> = Arc::default();
-        let shared = Arc::clone(&answer);
-        let respond = move |_: &Request| match shared.lock().unwrap().clone() {
-            Some(text) => ResponseTemplate::new(200).set_body_raw(text, "application/json"),
-            None => ResponseTemplate::new(503),
-        };
-        Mock::given(path("/snapshot")).respond_with(respond).mount(&server).await;
-        Self { server: Arc::new(server), answer }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let collector = Self { address: listener.local_addr().unwrap(), answer: Arc::default() };
+        let app = Router::new().route("/snapshot", get(answer)).with_state(collector.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        collector
     }
 
     pub(crate) fn url(&self) -> String {
-        self.server.uri()
+        format!("http://{}", self.address)
     }
 
     pub(crate) fn say(&self, snapshot: &Value) {
-        *self.answer.lock().unwrap() = Some(snapshot.to_string());
+        self.say_text(&snapshot.to_string());
     }
 
     pub(crate) fn say_text(&self, text: &str) {
-        *self.answer.lock().unwrap() = Some(text.to_owned());
+        self.set(Answer::Text(text.to_owned()));
     }
 
     pub(crate) fn fall_silent(&self) {
-        *self.answer.lock().unwrap() = None;
+        self.set(Answer::Nothing);
+    }
+
+    pub(crate) fn trouble(&self, trouble: Trouble) {
+        self.set(Answer::Trouble(trouble));
+    }
+
+    fn set(&self, answer: Answer) {
+        *self.answer.lock().unwrap() = answer;
+    }
+}
+
+async fn answer(State(collector): State<FakeCollector>) -> Response {
+    let answer = collector.answer.lock().unwrap().clone();
+    match answer {
+        Answer::Text(text) => text.into_response(),
+        Answer::Trouble(trouble) => spoil(Some(trouble)).await.unwrap(),
+        Answer::Nothing => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
