@@ -19,6 +19,8 @@ pub struct Memory {
     /// What was last said about it, so that the log speaks on changes only.
     pub said: Option<Said>,
     had_label: bool,
+    /// The count of the round before; `None` at first sight.
+    seen: Option<u64>,
 }
 
 /// A thing that is said once until it changes.
@@ -48,6 +50,7 @@ impl Memory {
             had_label: state.is_some(),
             foresight: Foresight::default(),
             said: None,
+            seen: None,
         }
     }
 
@@ -76,14 +79,15 @@ impl Memory {
 
     /// Takes in the service as it was read.
     pub fn update(&mut self, service: &Service, now_ms: u64) {
+        let before = self.seen.replace(service.replicas);
         let state = State::read(&service.labels);
         match state {
             Some(state) => {
                 self.had_label = true;
                 self.before_redeploy = None;
                 self.history.paused_until_ms = state.paused_until_ms;
-                // Newer than what we know: an answer that got lost, or another autoscaler.
-                let newer = state.step.filter(|step| self.history.last.is_none_or(|last| last.at_ms < step.at_ms));
+                // Newer than what we know: an answer that got lost, another autoscaler, an operator.
+                let newer = state.step.filter(|step| self.history.last.is_none_or(|last| last.at_ms <= step.at_ms));
                 self.history.last = newer.or(self.history.last);
             }
             None if self.had_label => {
@@ -101,10 +105,12 @@ impl Memory {
                 let present = Recommendation { at_ms: now_ms, replicas: service.replicas };
                 self.history.recommendations.push(present);
             }
-            _ => {}
+            _ => {
+                let changed_at_ms = service.updated_at_ms.map_or(now_ms, |at| at.min(now_ms));
+                self.history.notice(service.replicas, before, changed_at_ms);
+            }
         }
         self.before_redeploy = None;
-        self.history.notice(service.replicas, service.updated_at_ms.map_or(now_ms, |at| at.min(now_ms)));
         if let Some(manual) = state.and_then(|state| state.manual).filter(|manual| manual.replicas == service.replicas)
         {
             self.history.manual = Some(manual);

@@ -8,7 +8,7 @@ use rand::RngExt;
 use crate::{
     board::{Board, Event},
     labels::{self, Labelled},
-    scaling::{Action, Bounds, Manual, Mode, Reason},
+    scaling::{Action, Bounds, Manual, Mode, Reason, Step},
     settings::Defaults,
     state::State,
     swarm::{Service, Swarm, SwarmError},
@@ -115,13 +115,20 @@ impl<S: Swarm> Operator<S> {
             Labelled::Wrong(problems) => return Err(OrderError::NotScalable(problems.join("; "))),
         };
         if service.mode != Mode::Replicated {
-            return Err(OrderError::NotScalable("only replicated services can be scaled".into()));
+            return Err(OrderError::NotScalable(
+                "only replicated services can be scaled, not global ones or jobs".into(),
+            ));
         }
         let mut state = State::read(&service.labels).unwrap_or_default();
         let mut replicas = service.replicas;
         match order {
             Order::Pause { until_ms } => state.paused_until_ms = Some(until_ms),
-            Order::Resume => (state.paused_until_ms, state.manual) = (None, None),
+            Order::Resume => {
+                (state.paused_until_ms, state.manual) = (None, None);
+                // Whoever set the present count, from now on it is as good as ours.
+                let last = state.step.unwrap_or(Step { from: replicas, to: replicas, at_ms: 0 });
+                state.step = Some(Step { to: replicas, ..last });
+            }
             Order::Scale { replicas: asked } if bounds.clamp(asked) != asked => {
                 return Err(OrderError::OutOfBounds { asked, bounds });
             }

@@ -77,14 +77,14 @@ impl History {
         Self { last, recommendations: vec![Recommendation { at_ms: now_ms, replicas }], ..Self::default() }
     }
 
-    /// Compares the present count with the last one that we set. `changed_at_ms` is when the
-    /// service was last written.
-    pub fn notice(&mut self, replicas: u64, changed_at_ms: u64) {
+    /// Compares the present count with the last one that we set or, as long as we set none,
+    /// with the one `before`. `changed_at_ms` is when the service was last written.
+    pub fn notice(&mut self, replicas: u64, before: Option<u64>, changed_at_ms: u64) {
         match (self.last, self.manual) {
             (Some(last), _) if last.to == replicas => self.manual = None,
-            (Some(_), Some(manual)) if manual.replicas == replicas => {}
-            (Some(_), _) => self.manual = Some(Manual { replicas, at_ms: changed_at_ms }),
-            (None, _) => {}
+            (_, Some(manual)) if manual.replicas == replicas => {}
+            (None, _) if before.is_none_or(|before| before == replicas) => {}
+            _ => self.manual = Some(Manual { replicas, at_ms: changed_at_ms }),
         }
     }
 

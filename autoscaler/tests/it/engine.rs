@@ -95,7 +95,12 @@ impl FakeEngine {
     }
 
     pub(crate) fn replicas(&self, name: &str) -> u64 {
-        self.spec(name)["Mode"]["Replicated"]["Replicas"].as_u64().unwrap()
+        self.try_replicas(name).unwrap()
+    }
+
+    /// `None` for a service that is not replicated.
+    pub(crate) fn try_replicas(&self, name: &str) -> Option<u64> {
+        self.spec(name)["Mode"]["Replicated"]["Replicas"].as_u64()
     }
 
     pub(crate) fn spec(&self, name: &str) -> Value {
@@ -112,6 +117,13 @@ impl FakeEngine {
         write(service, spec);
     }
 
+    /// Says how the rollout of a service fares.
+    pub(crate) fn rollout(&self, name: &str, state: &str) {
+        let mut inner = self.inner.lock().unwrap();
+        let service = inner.services.iter_mut().find(|s| s["Spec"]["Name"] == name).unwrap();
+        service["UpdateStatus"] = json!({"State": state});
+    }
+
     fn write_if_current(&self, id: &str, query: &Value, body: &[u8], trouble: Option<Trouble>) -> Response {
         let mut inner = self.inner.lock().unwrap();
         inner.bodies.push(std::str::from_utf8(body).unwrap().to_owned());
@@ -120,9 +132,9 @@ impl FakeEngine {
             return StatusCode::NOT_FOUND.into_response();
         };
         if trouble == Some(Trouble::Overtake) {
-            let mut spec = service["Spec"].clone();
-            overtaken_with.unwrap_or(|_| {})(&mut spec);
+            let spec = service["Spec"].clone();
             write(service, spec);
+            overtaken_with.unwrap_or(|_| {})(service);
         }
         if query["version"].as_str() != Some(&service["Version"]["Index"].to_string()) {
             let message = "rpc error: code = Unknown desc = update out of sequence";

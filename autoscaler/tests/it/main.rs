@@ -5,6 +5,7 @@ mod commands;
 mod engine;
 mod failures;
 mod killed;
+mod manners;
 mod orders;
 mod program;
 mod rounds;

@@ -64,7 +64,7 @@ fn rounder(engine: &FakeEngine, collector: &FakeCollector, board: &Arc<Board>) -
     Rounder::new(swarm(engine), collector, Defaults::default(), Some("s".into()), Arc::clone(board))
 }
 
-fn swarm(engine: &FakeEngine) -> Engine {
+pub(crate) fn swarm(engine: &FakeEngine) -> Engine {
     Engine::with_limits(&engine.socket, PATIENCE, MOST_BYTES).unwrap()
 }
 
