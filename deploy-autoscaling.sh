@@ -17,7 +17,7 @@ Run again it updates in place and keeps secrets, data and the replica counts of 
   --build     prepares the machine and builds the images, deploys nothing
   --status    services, replicas and endpoints of the deployed stack
   --rotate    deploys with a new value for SECRET, one of JWT_SECRET, DB_PASSWORD, DB_MONITOR_PASSWORD,
-              DB_REPLICATION_PASSWORD, REDIS_PASSWORD, ADMIN_TOKEN, and deletes the old one
+              DB_REPLICATION_PASSWORD, REDIS_PASSWORD, ADMIN_TOKEN, WEBHOOK_URL, and deletes the old one
   --down      removes the stack; asks before it deletes volumes and secrets
   --volumes   with --down: delete volumes and secrets without asking
   --yes       with --down: do not ask, keep volumes and secrets (unless --volumes)
@@ -201,6 +201,8 @@ prune_images() {
 
 # ── the stack ────────────────────────────────────────────────────────────────────────────────────
 
+# What a secret is that nobody gave: no webhook is wanted, and all others are made at random.
+default_secret() { if [ "$1" = WEBHOOK_URL ]; then printf none; else random_secret; fi; }
 random_secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
 # newest_secret <name>: a secret cannot change under its name, so each rotation makes the next version:
@@ -215,11 +217,11 @@ make_secrets() {
     first=${STACK_NAME}_${name,,}
     secret=$(newest_secret "$first")
     if [ -z "$secret" ]; then
-      make_secret "$first" "${!name:-}"; secret=$first
+      make_secret "$first" "${!name:-$(default_secret "$name")}"; secret=$first
     elif [ "$name" = "$ROTATE" ]; then
       number=${secret#"$first"}; number=${number#_}
       secret=${first}_$((${number:-1} + 1))
-      make_secret "$secret" "${!name:-}"
+      make_secret "$secret" "${!name:-$(default_secret "$name")}"
     elif [ -n "${!name:-}" ]; then
       say "    $secret exists and is kept; to change it: ./deploy-autoscaling.sh --rotate $name"
     fi
@@ -228,8 +230,7 @@ make_secrets() {
 }
 
 make_secret() {
-  if [ -n "$2" ]; then printf '%s' "$2"; else random_secret; fi |
-    docker secret create --label "scalable-backend.stack=$STACK_NAME" "$1" - >/dev/null
+  printf '%s' "$2" | docker secret create --label "scalable-backend.stack=$STACK_NAME" "$1" - >/dev/null
   say "    made $1"
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::{
     labels::Directions,
@@ -29,7 +29,22 @@ struct Inner {
     events: VecDeque<Event>,
     rounds: Rounds,
     /// `None` once the board is closed.
-    listeners: Option<broadcast::Sender<Event>>,
+    listeners: Option<Listeners>,
+}
+
+#[derive(Debug)]
+struct Listeners {
+    decisions: broadcast::Sender<Event>,
+    rounds: watch::Sender<()>,
+}
+
+/// Hears of what happens on the board, until it is closed.
+#[derive(Debug)]
+pub struct Listener {
+    /// Every decision from now on.
+    pub decisions: broadcast::Receiver<Event>,
+    /// Changes with every round that ends.
+    pub rounds: watch::Receiver<()>,
 }
 
 impl Default for Inner {
@@ -38,7 +53,10 @@ impl Default for Inner {
             services: BTreeMap::new(),
             events: VecDeque::new(),
             rounds: Rounds::default(),
-            listeners: Some(broadcast::Sender::new(MOST_BEHIND)),
+            listeners: Some(Listeners {
+                decisions: broadcast::Sender::new(MOST_BEHIND),
+                rounds: watch::Sender::new(()),
+            }),
         }
     }
 }
@@ -170,12 +188,12 @@ impl Board {
     pub fn publish(&self, services: Vec<Status>, rounds: Rounds) {
         let mut inner = self.lock();
         inner.services = services.into_iter().map(|status| (status.service.clone(), status)).collect();
-        inner.rounds = rounds;
+        inner.end_round(rounds);
     }
 
     /// Notes that a round could not see the Swarm; the last view stays.
     pub fn blind(&self, rounds: Rounds) {
-        self.lock().rounds = rounds;
+        self.lock().end_round(rounds);
     }
 
     /// Adds a decision, forgetting the oldest when there are too many.
@@ -186,15 +204,24 @@ impl Board {
         }
         if let Some(listeners) = &inner.listeners {
             // Nobody may be listening.
-            let _ = listeners.send(event.clone());
+            let _ = listeners.decisions.send(event.clone());
         }
         inner.events.push_back(event);
     }
 
-    /// Every decision from now on; `None` once the board is closed.
+    /// Hears of everything from now on; `None` once the board is closed.
     #[must_use]
-    pub fn listen(&self) -> Option<broadcast::Receiver<Event>> {
-        self.lock().listeners.as_ref().map(broadcast::Sender::subscribe)
+    pub fn listen(&self) -> Option<Listener> {
+        let inner = self.lock();
+        let Listeners { decisions, rounds } = inner.listeners.as_ref()?;
+        Some(Listener { decisions: decisions.subscribe(), rounds: rounds.subscribe() })
+    }
+
+    /// Looks at all services and the rounds without copying them. The loop waits meanwhile, so
+    /// the look has to be a quick one.
+    pub fn view<T>(&self, look: impl FnOnce(&mut dyn Iterator<Item = &Status>, &Rounds) -> T) -> T {
+        let inner = self.lock();
+        look(&mut inner.services.values(), &inner.rounds)
     }
 
     /// Sends all listeners home, so that nobody holds up the end of the program.
@@ -232,5 +259,14 @@ impl Board {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic while it was held leaves whole values behind: each is written in one go.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn end_round(&mut self, rounds: Rounds) {
+        self.rounds = rounds;
+        if let Some(listeners) = &self.listeners {
+            listeners.rounds.send_replace(());
+        }
     }
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use reqwest::Client;
 use shared::snapshot::{CONTRACT, Snapshot};
 
-use crate::bounded::{self, BodyError};
+use crate::{
+    bounded::{self, BodyError},
+    client,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -51,7 +54,7 @@ impl Collector {
 
     /// The same with other bounds on the time of a call and the size of its answer.
     pub fn with_limits(url: &str, timeout: Duration, most_bytes: usize) -> Result<Self, reqwest::Error> {
-        let client = Client::builder().timeout(timeout).pool_max_idle_per_host(0).build()?;
+        let client = client::builder(timeout)?.pool_max_idle_per_host(0).build()?;
         Ok(Self { client, url: format!("{url}/snapshot"), most_bytes })
     }
 

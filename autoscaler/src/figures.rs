@@ -4,6 +4,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
 use crate::{
     board::{Rounds, Status},
+    notify::Kind,
     scaling::{Decision, Metric, Outlook, Reason},
 };
 
@@ -25,6 +26,7 @@ pub fn describe() {
     describe_gauge!("autoscaler_forecast_floor_replicas", "Fewest replicas that carry the expected work.");
     describe_gauge!("autoscaler_forecast_acts", "1 while the forecast may raise the count, else 0.");
     describe_gauge!("autoscaler_config_errors", "Wrong labels of a service.");
+    describe_counter!("autoscaler_notices_total", "Notices to the webhook, by kind and what became of them.");
     describe_gauge!("autoscaler_build_info", "1, with the version as a label.");
     gauge!("autoscaler_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     counter!("autoscaler_round_errors_total", "source" => "swarm").absolute(0);
@@ -83,4 +85,42 @@ pub fn round(rounds: &Rounds, now_ms: u64) {
             counter!("autoscaler_round_errors_total", "source" => source).increment(1);
         }
     }
+}
+
+/// What became of a notice.
+#[derive(Debug, Clone, Copy)]
+pub enum Outcome {
+    /// It arrived.
+    Sent,
+    /// It did not, after all tries.
+    Failed,
+    /// It was held back by the limit on its kind.
+    Suppressed,
+    /// Too many were waiting.
+    Dropped,
+}
+
+impl Outcome {
+    const ALL: &[Self] = &[Self::Sent, Self::Failed, Self::Suppressed, Self::Dropped];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Suppressed => "suppressed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// Shows all kinds of notices from the start: an alert cannot see the first of a series.
+pub fn notices() {
+    for kind in Kind::ALL {
+        Outcome::ALL.iter().for_each(|outcome| notice(*kind, *outcome, 0));
+    }
+}
+
+/// Counts notices.
+pub fn notice(kind: Kind, outcome: Outcome, count: u64) {
+    counter!("autoscaler_notices_total", "kind" => kind.name(), "outcome" => outcome.name()).increment(count);
 }

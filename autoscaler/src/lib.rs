@@ -43,6 +43,9 @@ pub mod operate;
 /// What the status server shows.
 pub mod board;
 
+/// Notices to a webhook.
+pub mod notify;
+
 /// The status server.
 pub mod http;
 
@@ -59,4 +62,5 @@ pub mod simulate;
 pub mod cli;
 
 mod bounded;
+mod client;
 mod clock;

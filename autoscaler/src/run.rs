@@ -1,6 +1,6 @@
 //! Puts the parts together: the loop, the status server, and their common end.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use shared::serve::{self, Limits};
@@ -8,9 +8,19 @@ use tokio::{net::TcpListener, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    board::Board, clock, collector::Collector, figures, http, operate::Operator, round::Rounder, settings::Settings,
+    board::Board,
+    clock,
+    collector::Collector,
+    figures, http,
+    notify::{Notifier, Pace},
+    operate::Operator,
+    round::Rounder,
+    settings::Settings,
     swarm::Engine,
 };
+
+/// For the last notices, once the rounds have ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A program that is ready to run.
 #[derive(Debug)]
@@ -18,6 +28,7 @@ pub struct Program {
     listener: TcpListener,
     app: axum::Router,
     rounder: Rounder<Engine>,
+    notifier: Option<Notifier>,
     board: Arc<Board>,
     settings: Settings,
 }
@@ -33,8 +44,13 @@ pub fn build(settings: Settings) -> anyhow::Result<Program> {
     let operator = Operator::new(engine.clone(), Arc::clone(&board), settings.defaults.clone(), settings.stack.clone());
     let rounder =
         Rounder::new(engine, collector, settings.defaults.clone(), settings.stack.clone(), Arc::clone(&board));
+    let notifier = settings.webhook.clone().map(|webhook| Notifier::new(webhook, Pace::default()));
+    let notifier = notifier.transpose().context("cannot prepare the webhook's client")?;
+    if notifier.is_some() {
+        figures::notices();
+    }
     let app = http::router(Arc::clone(&board), operator, &settings, prom);
-    Ok(Program { listener, app, rounder, board, settings })
+    Ok(Program { listener, app, rounder, notifier, board, settings })
 }
 
 impl Program {
@@ -46,11 +62,25 @@ impl Program {
     /// Runs until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         let server = serve::serve(self.listener, self.app, Limits::default(), stop.clone());
+        let notices = notify(self.notifier, Arc::clone(&self.board), stop.clone());
         let rounds = async {
             rounds(self.rounder, &self.settings, stop).await;
             self.board.close();
         };
-        tokio::join!(server, rounds);
+        tokio::join!(server, rounds, notices);
+    }
+}
+
+/// Notifies until the board is closed and all is delivered, but not much longer than the rest runs.
+async fn notify(notifier: Option<Notifier>, board: Arc<Board>, stop: CancellationToken) {
+    let Some(notifier) = notifier else { return };
+    let too_late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        () = notifier.run(board) => {}
+        () = too_late => tracing::warn!("stopping with notices that were not delivered"),
     }
 }
 

@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use shared::env::{Env, EnvError};
 
-use crate::scaling::{Algorithm, Bounds, Rule, policy::defaults};
+use crate::{
+    notify::{Format, webhook::Webhook},
+    scaling::{Algorithm, Bounds, Rule, policy::defaults},
+};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub struct Settings {
     pub stack: Option<String>,
     /// What unlocks the calls that change something; `None` locks them for good.
     pub admin_token: Option<SecretString>,
+    /// Where notices go; `None` when nobody wants them.
+    pub webhook: Option<Webhook>,
     /// Time between two rounds.
     pub check_interval: Duration,
     /// What services get that do not say otherwise.
@@ -91,6 +96,7 @@ impl Settings {
             collector_url: collector_url(env_ref),
             stack: env_ref.get("STACK_NAME").map(str::to_owned),
             admin_token: env_ref.optional_secret("ADMIN_TOKEN"),
+            webhook: webhook(env_ref),
             check_interval: env_ref.seconds("CHECK_INTERVAL", 30.0, 0.1, 3600.0),
             defaults: Defaults::from_env(env_ref),
         };
@@ -117,6 +123,21 @@ fn collector_url(env: &mut Env) -> String {
         env.problem(format!("COLLECTOR_URL={url}: allowed is an address like http://metrics-collector:8090"));
     }
     url.trim_end_matches('/').to_owned()
+}
+
+/// What stands for no webhook where a secret cannot be empty.
+const NOBODY: &str = "none";
+
+fn webhook(env: &mut Env) -> Option<Webhook> {
+    let format = env.choice("WEBHOOK_FORMAT", Format::default(), Format::NAMES);
+    let interval = env.seconds("WEBHOOK_INTERVAL", 300.0, 0.0, 86_400.0);
+    let url = env.optional_secret("WEBHOOK_URL").filter(|url| url.expose_secret() != NOBODY)?;
+    let webhook = Webhook::new(url, format, interval);
+    if webhook.is_none() {
+        // The address is not repeated: who knows it can write to the channel.
+        env.problem("WEBHOOK_URL: allowed is an address like https://hooks.example.com/a/b, or none");
+    }
+    webhook
 }
 
 impl Defaults {
@@ -232,11 +253,26 @@ mod tests {
             ("COOLDOWN_PERIOD", "-1"),
             ("SCALING_ALGORITHM", "magic"),
             ("DRY_RUN", "perhaps"),
+            ("WEBHOOK_FORMAT", "prose"),
+            ("WEBHOOK_INTERVAL", "-1"),
         ];
         let problems = read(&broken).unwrap_err().0;
         assert_eq!(problems.len(), broken.len(), "{problems:#?}");
         for (name, value) in broken {
             assert!(problems.iter().any(|text| text.contains(&format!("{name}={value}"))), "{name}: {problems:#?}");
         }
+    }
+
+    #[test]
+    fn the_webhooks_address_is_checked_and_never_repeated() {
+        let problems = read(&[("WEBHOOK_URL", "hooks.example.com/s3cret")]).unwrap_err().0;
+        assert!(problems.len() == 1 && problems[0].starts_with("WEBHOOK_URL: allowed"), "{problems:?}");
+        assert!(!problems[0].contains("s3cret"), "{problems:?}");
+        assert!(read(&[("WEBHOOK_URL", "none")]).unwrap().webhook.is_none());
+        let settings =
+            read(&[("WEBHOOK_URL", "https://hooks.example.com/s3cret"), ("WEBHOOK_FORMAT", "slack")]).unwrap();
+        assert!(!format!("{settings:?}").contains("s3cret"));
+        let webhook = settings.webhook.unwrap();
+        assert_eq!((webhook.format, webhook.interval), (Format::Slack, Duration::from_secs(300)));
     }
 }

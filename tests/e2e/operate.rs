@@ -66,6 +66,10 @@ impl SecondStack {
             let label = format!("scalable-backend.stack={}", second.name);
             run(Command::new("sh").args(["-c", make, "sh", &label, &format!("{}_{secret}", second.name)]))?;
         }
+        let make = r#"echo none | docker secret create --label "$1" "$2" -"#;
+        let (label, webhook) =
+            (format!("scalable-backend.stack={}", second.name), format!("{}_webhook_url", second.name));
+        run(Command::new("sh").args(["-c", make, "sh", &label, &webhook]))?;
         let subnet = std::env::var("NETWORK_SUBNET")?.replace("10.88.", "10.89.");
         let mut deploy = second.command("docker");
         deploy.args(["stack", "deploy", "--resolve-image", "never", "-c", "stack.yml", &second.name]);

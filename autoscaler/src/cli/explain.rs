@@ -3,11 +3,11 @@
 
 use std::{fmt::Write, time::Duration};
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 
 use crate::{
     board::{Detail, Status},
-    bounded,
+    bounded, client,
     scaling::explain::reading,
 };
 
@@ -41,7 +41,7 @@ pub enum ExplainError {
 pub async fn ask(url: &str, name: &str) -> Result<Status, ExplainError> {
     let url = format!("{}/api/v1/services/{name}", url.trim_end_matches('/'));
     let unreachable = |cause| ExplainError::Unreachable { url: url.clone(), cause };
-    let client = Client::builder().timeout(TIMEOUT).build().map_err(|e| unreachable(bounded::innermost(&e)))?;
+    let client = client::client(TIMEOUT).map_err(|e| unreachable(bounded::innermost(&e)))?;
     let response = client.get(&url).send().await.map_err(|e| unreachable(bounded::innermost(&e)))?;
     match response.status() {
         StatusCode::OK => {}

@@ -24,7 +24,7 @@ pub(super) async fn events(State(shown): State<Shown>) -> Response {
     let Some(listening) = shown.board.listen() else {
         return problem::answer(StatusCode::SERVICE_UNAVAILABLE, "the autoscaler is stopping").into_response();
     };
-    let events = stream::unfold(listening, |mut listening| async {
+    let events = stream::unfold(listening.decisions, |mut listening| async {
         let event = next(&mut listening).await?;
         Some((Ok::<_, Infallible>(event), listening))
     });

@@ -10,7 +10,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
 
 use super::{Node, Service, Swarm, SwarmError, edit, nodes, parse};
-use crate::bounded;
+use crate::{bounded, client};
 
 /// For one call. A busy engine takes up to about a second.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,9 +39,8 @@ impl Engine {
 
     /// The same with other bounds on the time of a call and the size of its answer.
     pub fn with_limits(socket: &Path, timeout: Duration, most_bytes: usize) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
+        let client = client::builder(timeout)?
             .unix_socket(socket)
-            .timeout(timeout)
             // A connection that is kept while the engine restarts fails the first call after it.
             .pool_max_idle_per_host(0)
             .build()?;

@@ -128,6 +128,16 @@ async fn check_exits_with_1_when_a_label_is_wrong() {
     assert!(code == Some(1) && text.contains("ERROR s_web: swarm.autoscaler.step.up=many"), "{text}");
 }
 
+#[tokio::test]
+async fn an_image_without_certificates_is_no_obstacle() {
+    let engine = FakeEngine::start().await;
+    let nowhere = || "/nowhere".to_owned();
+    let socket = engine.socket.to_str().unwrap().to_owned();
+    let env = vec![("SSL_CERT_FILE", nowhere()), ("SSL_CERT_DIR", nowhere()), ("DOCKER_SOCKET", socket)];
+    let (code, text) = beside(&["check"], env).await;
+    assert_eq!((code, text.as_str()), (Some(0), "0 services, 0 to be scaled, 0 with errors\n"));
+}
+
 #[test]
 fn a_setting_that_is_not_understood_ends_the_start_with_what_is_allowed() {
     let output = autoscaler(&[], &[("SCALING_ALGORITHM", "magic")], "");

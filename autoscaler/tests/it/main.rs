@@ -12,3 +12,4 @@ mod rounds;
 mod snapshots;
 mod status;
 mod troubles;
+mod webhooks;

@@ -23,14 +23,20 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start(engine: &FakeEngine, collector: &FakeCollector) -> Self {
-        let env = Env::from_pairs([
+        Self::start_with(engine, collector, &[]).await
+    }
+
+    /// The same with more settings.
+    pub(crate) async fn start_with(engine: &FakeEngine, collector: &FakeCollector, more: &[(&str, &str)]) -> Self {
+        let usual = [
             ("BIND_ADDRESS", "127.0.0.1"),
             ("CHECK_INTERVAL", "0.1"),
             ("STACK_NAME", "s"),
             ("ADMIN_TOKEN", TOKEN),
             ("COLLECTOR_URL", &collector.url()),
             ("DOCKER_SOCKET", engine.socket.to_str().unwrap()),
-        ]);
+        ];
+        let env = Env::from_pairs(usual.into_iter().chain(more.iter().copied()));
         let mut settings = Settings::from_env(env).unwrap();
         settings.listen.set_port(0);
         let program = {
