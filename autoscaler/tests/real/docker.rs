@@ -1,9 +1,13 @@
 //! As much of the engine's API as the test needs to set its scene, and the broom.
 
-use std::{collections::BTreeSet, process::Command, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    process::Command,
+    time::Duration,
+};
 
 use reqwest::Client;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 pub(crate) const SOCKET: &str = "/var/run/docker.sock";
 
@@ -17,10 +21,11 @@ impl Docker {
         Self(Client::builder().unix_socket(SOCKET).timeout(Duration::from_secs(30)).build().unwrap())
     }
 
-    async fn get(&self, path: &str) -> Value {
+    async fn get(&self, path: &str) -> String {
         let response = self.0.get(format!("http://docker/{path}")).send().await.unwrap();
-        assert!(response.status().is_success(), "{path}: {}", response.text().await.unwrap());
-        response.json().await.unwrap()
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {text}");
+        text
     }
 
     /// Creates a thing and gives its id.
@@ -32,8 +37,11 @@ impl Docker {
         id.unwrap().to_owned()
     }
 
-    pub(crate) async fn spec(&self, id: &str) -> Value {
-        self.get(&format!("services/{id}")).await["Spec"].take()
+    /// The specification of a service, word for word.
+    pub(crate) async fn spec(&self, id: &str) -> String {
+        let text = self.get(&format!("services/{id}")).await;
+        let service: HashMap<&str, &RawValue> = serde_json::from_str(&text).unwrap();
+        service["Spec"].get().to_owned()
     }
 
     /// The containers of the service, once so many of them run.
@@ -41,7 +49,7 @@ impl Docker {
         let filter = format!("tasks?filters={{\"service\":[\"{id}\"]}}");
         let waited = tokio::time::timeout(PATIENCE, async {
             loop {
-                let tasks = self.get(&filter).await;
+                let tasks: Value = serde_json::from_str(&self.get(&filter).await).unwrap();
                 let running = tasks.as_array().unwrap().iter().filter(|task| task["Status"]["State"] == "running");
                 let ids: BTreeSet<_> = running
                     .filter_map(|t| t["Status"]["ContainerStatus"]["ContainerID"].as_str())
@@ -82,8 +90,12 @@ impl Drop for Leftovers {
     }
 }
 
-/// Paths of object members that are in `asked` and not in `found`.
+/// Paths of members that are in `asked` and not in `found`, in lists too.
 pub(crate) fn keys_missing(asked: &Value, found: &Value) -> Vec<String> {
+    if let (Some(asked), Some(found)) = (asked.as_array(), found.as_array()) {
+        assert_eq!(asked.len(), found.len(), "{asked:?}");
+        return asked.iter().zip(found).flat_map(|(asked, found)| keys_missing(asked, found)).collect();
+    }
     let Some(members) = asked.as_object() else { return Vec::new() };
     let below = |(key, value): (&String, &Value)| match found.get(key) {
         Some(there) => keys_missing(value, there).into_iter().map(|path| format!("{key}.{path}")).collect(),
