@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -38,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) verbatim: Option<String>,
     /// The bodies of all updates, word for word.
     pub(crate) bodies: Vec<String>,
+    /// Each call takes so long at the most, before it is carried out and once more after it.
+    pub(crate) slowness: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -146,6 +149,11 @@ impl FakeEngine {
         Json(json!({"Warnings": null})).into_response()
     }
 
+    async fn dawdle(&self) {
+        let slowness = self.inner.lock().unwrap().slowness;
+        tokio::time::sleep(slowness.mul_f64(rand::random())).await;
+    }
+
     fn next_trouble(&self) -> Option<Trouble> {
         self.inner.lock().unwrap().troubles.pop_front().flatten()
     }
@@ -174,6 +182,7 @@ async fn nodes(State(engine): State<FakeEngine>) -> Response {
 }
 
 async fn list(State(engine): State<FakeEngine>) -> Response {
+    engine.dawdle().await;
     if let Some(spoiled) = spoil(engine.next_trouble()).await {
         return spoiled;
     }
@@ -205,7 +214,9 @@ async fn update(
     if let Some(spoiled) = spoil(trouble).await {
         return spoiled;
     }
+    engine.dawdle().await;
     let answer = engine.write_if_current(&id, &query, &body, trouble);
+    engine.dawdle().await;
     if trouble == Some(Trouble::LoseAnswer) {
         std::future::pending::<()>().await;
     }
