@@ -31,6 +31,7 @@ pub(crate) struct Inner {
     /// Every specification that was written through the API.
     pub(crate) written: Vec<Value>,
     pub(crate) nodes: Vec<Value>,
+    pub(crate) tasks: Vec<Value>,
     /// What the nodes' page meets instead of answering.
     pub(crate) nodes_trouble: Option<Trouble>,
     /// What somebody else does to a service when a write is overtaken.
@@ -65,6 +66,7 @@ impl FakeEngine {
     pub(crate) fn serve(&self) {
         let app = Router::new()
             .route("/nodes", get(nodes))
+            .route("/tasks", get(tasks))
             .route("/services", get(list))
             .route("/services/{id}", get(one))
             .route("/services/{id}/update", post(update))
@@ -179,6 +181,10 @@ async fn nodes(State(engine): State<FakeEngine>) -> Response {
         return spoiled;
     }
     Json(engine.inner.lock().unwrap().nodes.clone()).into_response()
+}
+
+async fn tasks(State(engine): State<FakeEngine>) -> Response {
+    Json(engine.inner.lock().unwrap().tasks.clone()).into_response()
 }
 
 async fn list(State(engine): State<FakeEngine>) -> Response {
