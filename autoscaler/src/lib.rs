@@ -64,3 +64,6 @@ pub mod cli;
 mod bounded;
 mod client;
 mod clock;
+
+#[cfg(test)]
+mod spoiled;

@@ -102,3 +102,6 @@ pub fn warnings(service: &Service, view: &View<'_>) -> Vec<String> {
     let memory = lacks(|task| task.memory).then(|| text("memory"));
     cpu.into_iter().chain(memory).collect()
 }
+
+#[cfg(test)]
+mod tests;

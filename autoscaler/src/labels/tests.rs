@@ -220,4 +220,86 @@ proptest! {
         pairs.insert(PREFIX.to_owned(), "true".to_owned());
         prop_assert!(parse(&pairs, &Defaults::default()) != Labelled::No);
     }
+    #[test]
+    fn what_is_understood_makes_sense_whatever_was_written(
+        pairs in proptest::collection::btree_map(any_label(), any_value(), 0..5), now_ms in any::<u64>()
+    ) {
+        if let Labelled::Yes(directions) = parse(&pairs, &Defaults::default()) {
+            let Directions { policy, .. } = directions.at(now_ms);
+            prop_assert!(policy.bounds.min() <= policy.bounds.max() && policy.bounds.max() > 0);
+            prop_assert!(policy.metrics.iter().all(|(metric, rule)| rule.fits(*metric)));
+            prop_assert!(policy.step_up != Some(0) && policy.step_down != Some(0));
+            let day = 86_400_000;
+            prop_assert!(policy.cooldown_ms <= day && policy.up_cooldown_ms <= day && policy.hold_ms <= day);
+            // What the thresholds are is for Rule to check, and it does so again on the way back.
+            let text = serde_json::to_string(&policy).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Policy>(&text).unwrap(), policy);
+        }
+    }
+}
+
+/// A label that is known, to us or to another autoscaler, or nearly so.
+fn any_label() -> impl Strategy<Value = String> {
+    let ours = [
+        "",
+        ".minimum",
+        ".maximum",
+        ".algorithm",
+        ".forecast",
+        ".metrics",
+        ".metrics.port",
+        ".metrics.path",
+        ".cpu.up",
+        ".cpu.down",
+        ".memory.up",
+        ".response-time.up",
+        ".error-rate.up",
+        ".connections.per-replica",
+        ".requests.per-replica",
+        ".cooldown.up",
+        ".cooldown.down",
+        ".hold",
+        ".warm-up",
+        ".step.up",
+        ".step.down",
+        ".dry-run",
+        ".schedule.x",
+        ".state",
+        ".role",
+        ".enable",
+        ".min_replicas",
+        ".max_replicas",
+        ".cpu.threshold",
+        ".cooldown",
+        ".maximun",
+    ];
+    let theirs = ["swarm.autoscale", "swarm.autoscale.min", "swarm.autoscale.percentage-max", "sablier.enable"];
+    let ours = ours.map(|key| format!("{PREFIX}{key}"));
+    proptest::sample::select(ours.into_iter().chain(theirs.map(str::to_owned)).collect::<Vec<_>>())
+}
+
+fn any_value() -> impl Strategy<Value = String> {
+    let words = [
+        "true",
+        "false",
+        "0",
+        "1",
+        "5",
+        "",
+        " 7 ",
+        "-1",
+        "NaN",
+        "inf",
+        "1e9",
+        "1e400",
+        "0.5",
+        "18446744073709551616",
+        "30s",
+        "linear",
+        "predictive",
+        "cpu,requests",
+        "/m",
+        "start=0 8 * * *; end=0 9 * * *; minimum=4",
+    ];
+    prop_oneof![3 => proptest::sample::select(words.map(str::to_owned).to_vec()), 1 => any::<String>(), 1 => "[0-9.e-]{0,8}"]
 }

@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::policy::MOST_REPLICAS;
+
 /// A service as the Swarm API and the collector show it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -83,10 +85,19 @@ pub const SKEW_MS: u64 = 10_000;
 /// Three intervals without a sample make it missing, but never less than this.
 const LEAST_PATIENCE_MS: u64 = 10_000;
 
+/// Nobody measures more seldom. An interval beyond cannot be true, and must not make old
+/// samples look fresh.
+const LONGEST_INTERVAL_MS: u64 = 86_400_000;
+
+/// More than there is of anything: bytes, cores, connections, requests. The kernel writes 2^63
+/// bytes where there is no limit, of which everything is next to nothing.
+pub(super) const MOST: f64 = 1e15;
+
 impl Reading {
     /// How old a sample may be.
     pub(super) fn patience_ms(&self) -> u64 {
-        self.interval_ms.saturating_mul(3).max(LEAST_PATIENCE_MS)
+        let believed = if self.interval_ms > LONGEST_INTERVAL_MS { 0 } else { self.interval_ms };
+        believed.saturating_mul(3).max(LEAST_PATIENCE_MS)
     }
 
     /// Whether something measured at `at_ms` still counts: young enough, and not from the future.
@@ -153,8 +164,12 @@ pub struct Sample {
 impl Sample {
     /// Whether the numbers can be true at all.
     pub(super) fn is_sound(&self) -> bool {
-        self.used.is_finite() && self.used >= 0.0 && self.limit.is_finite() && self.limit > 0.0
+        can_be_true(self.used, self.limit)
     }
+}
+
+fn can_be_true(used: f64, limit: f64) -> bool {
+    used.is_finite() && used >= 0.0 && limit > 0.0 && limit <= MOST
 }
 
 /// Requests over a window, all tasks together.
@@ -191,4 +206,11 @@ pub struct Pool {
     pub servers: u64,
     /// When it was measured.
     pub at_ms: u64,
+}
+
+impl Pool {
+    /// Whether the numbers can be true at all. A limit of zero is none.
+    pub(super) fn is_sound(&self) -> bool {
+        can_be_true(self.used, self.limit) && (1..=MOST_REPLICAS).contains(&self.servers)
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Algorithm, History, Http, Metric, Policy, Pool, Proposal, Reading, Rule, Vote, algorithm,
     missing::{Tally, share},
+    observed::MOST,
     target::{self, share_out},
 };
 
@@ -166,7 +167,8 @@ fn from_http(rule: Rule, http: Option<Http>, min_requests: f64, pick: fn(&Http) 
 }
 
 fn from_pool(rule: Rule, pool: Option<Pool>, n: u64) -> Heard {
-    let percent = pool.filter(|pool| pool.servers > 0 && sound(pool.limit)).and_then(|p| share(p.used, p.limit));
+    let pool = pool.filter(Pool::is_sound);
+    let percent = pool.and_then(|pool| share(pool.used, pool.limit));
     let (Some(pool), Some(percent)) = (pool, percent) else {
         return Heard::bare(Vote::Absent, None);
     };
@@ -194,5 +196,5 @@ fn vote(rule: Rule, value: f64) -> Vote {
 }
 
 fn sound(value: f64) -> bool {
-    value.is_finite() && value >= 0.0
+    (0.0..=MOST).contains(&value)
 }

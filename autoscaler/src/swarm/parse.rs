@@ -130,7 +130,11 @@ impl Service {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
+    use crate::{labels, settings::Defaults, spoiled::spoiled, state::State, swarm::nodes};
 
     const ONE: &str = r#"{"ID":"abc","Version":{"Index":21},"CreatedAt":"2026-01-01T00:00:00.1Z","UpdatedAt":"2026-01-01T00:00:01.5Z",
         "Spec":{"Name":"web","Labels":{"a":"b"},"TaskTemplate":{},"Mode":{"Replicated":{"Replicas":3}}},
@@ -158,5 +162,53 @@ mod tests {
     fn one_odd_service_does_not_hide_the_others() {
         assert_eq!(services(&format!("[{ONE},{{\"ID\":7}},{ONE}]")).unwrap().len(), 2);
         assert!(services("<html>").is_err());
+    }
+    #[test]
+    fn every_word_for_an_update_is_known() {
+        let with = |state: &str| service(&ONE.replace("updating", state)).unwrap().rollout;
+        for (state, rollout) in [
+            ("updating", Rollout::Updating),
+            ("rollback_started", Rollout::RollingBack),
+            ("paused", Rollout::Paused),
+            ("rollback_paused", Rollout::Paused),
+            ("completed", Rollout::Idle),
+            ("rollback_completed", Rollout::Idle),
+        ] {
+            assert_eq!(with(state), rollout, "{state}");
+        }
+        assert_eq!(
+            service(&ONE.replace(r#","UpdateStatus":{"State":"updating","Message":"m"}"#, "")).unwrap().rollout,
+            Rollout::Idle
+        );
+    }
+
+    fn one() -> Value {
+        serde_json::from_str(ONE).unwrap()
+    }
+
+    fn node() -> Value {
+        serde_json::json!([{"ID": "n", "Spec": {"Role": "manager", "Availability": "active", "Labels": {"a": "b"}},
+            "Description": {"Hostname": "h", "Platform": {"OS": "linux", "Architecture": "x86_64"},
+                            "Resources": {"NanoCPUs": 2, "MemoryBytes": 4}, "Engine": {"Labels": {"c": "d"}}},
+            "Status": {"State": "ready"}}])
+    }
+
+    proptest! {
+        #[test]
+        fn a_service_with_anything_wrong_in_it_is_left_out_or_read(service in spoiled(one())) {
+            let list = format!("[{service},{ONE}]");
+            let found = services(&list).unwrap();
+            prop_assert!((1..=2).contains(&found.len()));
+            for service in found {
+                let _ = labels::parse(&service.labels, &Defaults::default());
+                let _ = State::read(&service.labels);
+                let _ = super::super::edit::rescale(service.spec(), 3, "note");
+            }
+        }
+
+        #[test]
+        fn nodes_with_anything_wrong_in_them_are_no_panic(text in spoiled(node())) {
+            let _ = nodes::nodes(&text.to_string());
+        }
     }
 }

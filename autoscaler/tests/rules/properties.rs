@@ -2,7 +2,8 @@
 
 use autoscaler::scaling::{
     Action, Algorithm, Bounds, Decision, Forecast, Forecaster, History, Http, Manual, Metric, Mode, Observed, Policy,
-    Pool, Reading, Recommendation, Rollout, Rule, Sample, Step, Task, TaskState, decide, forecast::Model,
+    Pool, Reading, Reason, Recommendation, Rollout, Rule, Sample, Step, Task, TaskState, decide, explain,
+    forecast::Model,
 };
 use std::collections::BTreeMap;
 
@@ -164,6 +165,95 @@ fn useless_sample() -> impl Strategy<Value = Sample> {
     ]
 }
 
+/// Numbers that cannot be true of a limit, and times of which nothing is fresh.
+fn absurd_limit() -> impl Strategy<Value = f64> {
+    select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0, -0.0, 9.3e18, 1e300, f64::MAX])
+}
+
+fn absurd_use() -> impl Strategy<Value = f64> {
+    select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, -1e-9, f64::MIN])
+}
+
+fn absurd_time() -> impl Strategy<Value = u64> {
+    prop_oneof![0..NOW - 200_000, NOW + 10_001..u64::MAX, Just(u64::MAX)]
+}
+
+/// One thing that is wrong with what was measured of a metric.
+#[derive(Debug, Clone, Copy)]
+enum Wrong {
+    Use(f64),
+    Limit(f64),
+    Time(u64),
+    Servers(u64),
+    Gone,
+}
+
+fn any_wrong() -> impl Strategy<Value = Wrong> {
+    prop_oneof![
+        absurd_use().prop_map(Wrong::Use),
+        absurd_limit().prop_map(Wrong::Limit),
+        absurd_time().prop_map(Wrong::Time),
+        select(vec![0, u64::MAX]).prop_map(Wrong::Servers),
+        Just(Wrong::Gone),
+    ]
+}
+
+/// Six replicas of which everything is measured, and everything is low.
+fn idle(algorithm: Algorithm) -> Scene {
+    let mut scene = cpu(&[5.0; 6]).memory(5.0).with(algorithm).http(3_000.0, Some(10.0), Some(0.0));
+    for (metric, rule) in [
+        (Metric::ResponseTime, Rule::band(1000.0, 200.0).unwrap()),
+        (Metric::ErrorRate, Rule::ceiling(5.0).unwrap()),
+        (Metric::Connections, Rule::band(80.0, 30.0).unwrap()),
+        (Metric::Cache, Rule::band(80.0, 30.0).unwrap()),
+        (Metric::Requests, Rule::per_replica(1_000.0).unwrap()),
+    ] {
+        scene = scene.judged(metric, rule);
+    }
+    let pool = crate::scene::pool(6.0, 600.0, 6);
+    (scene.reading().connections, scene.reading().cache) = (Some(pool), Some(pool));
+    scene
+}
+
+fn spoil_sample(sample: &mut Option<Sample>, wrong: Wrong) {
+    match (sample.as_mut(), wrong) {
+        (Some(sample), Wrong::Use(used)) => sample.used = used,
+        (Some(sample), Wrong::Limit(limit)) => sample.limit = limit,
+        (Some(sample), Wrong::Time(at_ms)) => sample.at_ms = at_ms,
+        _ => *sample = None,
+    }
+}
+
+fn spoil_pool(pool: &mut Option<Pool>, wrong: Wrong) {
+    match (pool.as_mut(), wrong) {
+        (Some(pool), Wrong::Use(used)) => pool.used = used,
+        (Some(pool), Wrong::Limit(limit)) => pool.limit = limit,
+        (Some(pool), Wrong::Time(at_ms)) => pool.at_ms = at_ms,
+        (Some(pool), Wrong::Servers(servers)) => pool.servers = servers,
+        _ => *pool = None,
+    }
+}
+
+/// Makes something wrong of every replica's reading of a metric.
+fn spoil(scene: &mut Scene, metric: Metric, wrong: Wrong) {
+    let reading = scene.reading();
+    let number = match wrong {
+        Wrong::Use(number) | Wrong::Limit(number) => Some(number).filter(|number| *number != 0.0),
+        _ => None,
+    };
+    match (metric, reading.http.as_mut(), wrong) {
+        (Metric::Cpu, ..) => reading.tasks.iter_mut().for_each(|task| spoil_sample(&mut task.cpu, wrong)),
+        (Metric::Memory, ..) => reading.tasks.iter_mut().for_each(|task| spoil_sample(&mut task.memory, wrong)),
+        (Metric::Connections, ..) => spoil_pool(&mut reading.connections, wrong),
+        (Metric::Cache, ..) => spoil_pool(&mut reading.cache, wrong),
+        (_, Some(http), Wrong::Time(at_ms)) => http.at_ms = at_ms,
+        (Metric::ResponseTime, Some(http), _) => http.p95_ms = number,
+        (Metric::ErrorRate, Some(http), _) => http.error_percent = number,
+        (Metric::Requests, Some(http), _) => http.per_second = number,
+        (_, None, _) => {}
+    }
+}
+
 /// A calm service: everything was measured just now, and nothing forbids an action.
 fn calm(n: usize, load: f64, algorithm: Algorithm) -> Scene {
     cpu(&vec![load / n.max(1) as f64; n]).with(algorithm)
@@ -214,6 +304,63 @@ proptest! {
         }
         let decision = decide(&policy, &observed, &history, NOW);
         prop_assert!(decision.action != Action::Down, "{decision:?}");
+    }
+
+    #[test]
+    fn one_metric_that_cannot_be_true_never_lowers_however_low_the_others_are(
+        metric in select(Metric::ALL.to_vec()), wrong in any_wrong(), algorithm in algorithms()
+    ) {
+        let mut scene = idle(algorithm);
+        prop_assert_eq!(scene.decide().action, Action::Down);
+        spoil(&mut scene, metric, wrong);
+        prop_assert!(scene.decide().action != Action::Down, "{:?}", scene.decide());
+    }
+
+    #[test]
+    fn an_interval_that_cannot_be_true_makes_no_old_sample_fresh(
+        interval_ms in 86_400_001..u64::MAX, age in 10_001..NOW, algorithm in algorithms()
+    ) {
+        let mut scene = idle(algorithm);
+        let reading = scene.reading();
+        (reading.interval_ms, reading.taken_at_ms) = (interval_ms, NOW - age);
+        prop_assert_eq!(scene.decide().reason, Reason::StaleData);
+    }
+
+    #[test]
+    fn at_any_time_there_is_a_decision_within_the_bounds(
+        policy in any_policy(), observed in any_observed(), history in any_history(), now in any::<u64>()
+    ) {
+        let mut history = history;
+        let decision = decide(&policy, &observed, &history, now);
+        let within = (policy.bounds.min()..=policy.bounds.max()).contains(&decision.wanted);
+        prop_assert!(within || decision.action == Action::Hold, "{decision:?}");
+        prop_assert!(!explain::sentence(&decision).is_empty());
+        history.note(&decision, &policy, now);
+        history.applied(&decision, now);
+        prop_assert!(decide(&policy, &observed, &history, now.wrapping_sub(1)).from == decision.from);
+    }
+
+    #[test]
+    fn more_work_of_any_kind_never_gives_fewer_replicas(
+        metric in select(Metric::ALL.to_vec()), level in 0.0..150.0_f64, more in 0.0..150.0_f64,
+        algorithm in algorithms(), ups in 0_u32..3
+    ) {
+        let at = |level: f64| {
+            let mut scene = idle(algorithm);
+            scene.history.ups = ups;
+            let reading = scene.reading();
+            match metric {
+                Metric::Cpu => reading.tasks.iter_mut().filter_map(|t| t.cpu.as_mut()).for_each(|s| s.used = s.limit * level / 100.0),
+                Metric::Memory => reading.tasks.iter_mut().filter_map(|t| t.memory.as_mut()).for_each(|s| s.used = s.limit * level / 100.0),
+                Metric::Connections => reading.connections.as_mut().unwrap().used = 6.0 * level,
+                Metric::Cache => reading.cache.as_mut().unwrap().used = 6.0 * level,
+                Metric::ResponseTime => reading.http.as_mut().unwrap().p95_ms = Some(level * 20.0),
+                Metric::ErrorRate => reading.http.as_mut().unwrap().error_percent = Some(level.min(100.0)),
+                Metric::Requests => reading.http.as_mut().unwrap().per_second = Some(level * 100.0),
+            }
+            scene.decide().wanted
+        };
+        prop_assert!(at(level) <= at(level + more), "{} {}", at(level), at(level + more));
     }
 
     #[test]

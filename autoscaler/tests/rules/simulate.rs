@@ -111,3 +111,26 @@ fn an_unknown_policy_is_refused_with_the_known_ones() {
     let error = simulate::candidates(&["magic".to_owned()], &base, &surge(), &model).unwrap_err();
     assert!(error.contains("linear, exponential, target, predictive, hpa"), "{error}");
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn a_load_that_stands_still_comes_to_rest_in_the_model_too(
+        load in 1.0..900.0_f64, start in 1_u64..60, start_up_ms in 0_u64..60_000, interval_ms in 5_000_u64..60_000
+    ) {
+        let trace = Trace::parse(&format!("0,{}\n1,{0}\n", load * 7_200.0), 7_200_000).unwrap();
+        let model = Model { capacity: 20.0, start_up_ms, interval_ms, target: 70.0 };
+        let names = ["linear", "exponential", "target", "predictive", "hpa"].map(str::to_owned);
+        let mut candidates = simulate::candidates(&names, &simulate::usual_policy().unwrap(), &trace, &model).unwrap();
+        candidates.iter_mut().for_each(|candidate| candidate.start = start);
+        for row in simulate::run(candidates, &trace, &model, &|_| {}) {
+            let turns = row.run.actions.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
+            // Doubling may overshoot once.
+            proptest::prop_assert!(turns <= 1, "{}: {:?}", row.name, row.run.actions);
+            // 60 replicas to come and go one by one, each at its cooldown of two minutes.
+            let last = row.run.actions.last().map_or(0.0, |action| action.0);
+            proptest::prop_assert!(last < 3.0 * 3_600.0, "{}: {:?}", row.name, row.run.actions);
+        }
+    }
+}
