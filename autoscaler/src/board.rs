@@ -232,7 +232,8 @@ impl Board {
     /// All services by name.
     #[must_use]
     pub fn services(&self) -> Vec<Status> {
-        self.lock().services.values().cloned().collect()
+        let inner = self.lock();
+        inner.services.values().map(|status| inner.account(status)).collect()
     }
 
     /// One service by its name, with or without the stack's prefix.
@@ -241,7 +242,7 @@ impl Board {
         let inner = self.lock();
         let prefixed = stack.map(|stack| format!("{stack}_{name}"));
         let found = inner.services.get(name).or_else(|| inner.services.get(&prefixed?));
-        found.cloned()
+        found.map(|status| inner.account(status))
     }
 
     /// The newest decisions first, of one service or of all.
@@ -263,6 +264,16 @@ impl Board {
 }
 
 impl Inner {
+    /// What a service is like as far as is known: without the Swarm, only what it was like.
+    fn account(&self, status: &Status) -> Status {
+        let mut status = status.clone();
+        if let Some(error) = &self.rounds.swarm_error {
+            let (n, before) = (status.replicas, &status.why);
+            status.why = format!("stays at {n}: the Swarm cannot be read: {error}; the decision before was: {before}");
+        }
+        status
+    }
+
     fn end_round(&mut self, rounds: Rounds) {
         self.rounds = rounds;
         if let Some(listeners) = &self.listeners {

@@ -78,6 +78,12 @@ pub enum SwarmError {
         /// The innermost cause, for instance that the permission is denied.
         cause: String,
     },
+    /// The engine's socket may not be opened.
+    #[error("no permission for the engine's socket {socket}: the user that runs this must be in its group")]
+    Denied {
+        /// Path of the socket.
+        socket: String,
+    },
     /// Not tried, because the engine let an earlier call wait in vain.
     #[error("the engine did not answer an earlier write of this round")]
     GivenUp,

@@ -29,9 +29,14 @@ pub enum ExplainError {
     /// It does not know the service.
     #[error("{0}: no such service, or it does not carry the label swarm.autoscaler=true")]
     Unknown(String),
-    /// It answered something else.
-    #[error("the autoscaler answered {0}")]
-    Status(u16),
+    /// It cannot tell.
+    #[error("the autoscaler answered {status}: {detail}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Its words.
+        detail: String,
+    },
     /// Its account is not understood: it may be of another version.
     #[error("the account is not understood: {0}")]
     Garbage(#[from] serde_json::Error),
@@ -43,13 +48,20 @@ pub async fn ask(url: &str, name: &str) -> Result<Status, ExplainError> {
     let unreachable = |cause| ExplainError::Unreachable { url: url.clone(), cause };
     let client = client::client(TIMEOUT).map_err(|e| unreachable(bounded::innermost(&e)))?;
     let response = client.get(&url).send().await.map_err(|e| unreachable(bounded::innermost(&e)))?;
-    match response.status() {
-        StatusCode::OK => {}
-        StatusCode::NOT_FOUND => return Err(ExplainError::Unknown(name.to_owned())),
-        status => return Err(ExplainError::Status(status.as_u16())),
-    }
+    let status = response.status();
     let text = bounded::text(response, MOST_BYTES).await.map_err(|e| unreachable(bounded::innermost(&e)))?;
-    Ok(serde_json::from_str(&text)?)
+    match status {
+        StatusCode::OK => Ok(serde_json::from_str(&text)?),
+        StatusCode::NOT_FOUND => Err(ExplainError::Unknown(name.to_owned())),
+        status => Err(ExplainError::Refused { status: status.as_u16(), detail: detail(&text) }),
+    }
+}
+
+/// The sentence of a problem document; of anything else, how it begins.
+fn detail(text: &str) -> String {
+    let problem: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
+    detail.unwrap_or(text).chars().take(300).collect()
 }
 
 /// An account for people.

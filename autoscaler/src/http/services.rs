@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Shown, problem};
 use crate::{
-    board::Status,
+    board::{Rounds, Status},
     scaling::{Action, Reason},
 };
 
@@ -46,9 +46,20 @@ fn brief(status: &Status) -> serde_json::Value {
 pub(super) async fn one(State(shown): State<Shown>, Path(name): Path<String>) -> Response {
     match shown.board.service(&name, shown.stack.as_deref()) {
         Some(status) => Json(status).into_response(),
-        None => {
+        None => unknown(&shown.board.rounds()).into_response(),
+    }
+}
+
+/// Why a service is not on the board: as long as the Swarm was not read, nobody knows.
+fn unknown(rounds: &Rounds) -> impl IntoResponse + use<> {
+    match (&rounds.swarm_error, rounds.last_ms) {
+        (Some(error), _) => {
+            problem::answer(StatusCode::SERVICE_UNAVAILABLE, &format!("the Swarm cannot be read: {error}"))
+        }
+        (None, None) => problem::answer(StatusCode::SERVICE_UNAVAILABLE, "the first round has not ended"),
+        (None, Some(_)) => {
             let detail = "no such service, or it does not carry the label swarm.autoscaler=true";
-            problem::answer(StatusCode::NOT_FOUND, detail).into_response()
+            problem::answer(StatusCode::NOT_FOUND, detail)
         }
     }
 }

@@ -32,9 +32,11 @@ pub fn sentence(decision: &Decision) -> String {
         Reason::NotReplicated => "left alone: only replicated services can be scaled, not global ones or jobs".into(),
         Reason::Paused => format!("stays at {n}: paused by an operator{wait}"),
         Reason::SwitchedOff => "stays at 0: somebody switched it off; scale it to 1 or more to hand it back".into(),
-        Reason::Updating => format!("stays at {n}: a rolling update or rollback is under way or paused"),
+        Reason::Updating => {
+            format!("stays at {n} until a rolling update or rollback ends, which is under way or paused")
+        }
         Reason::Manual => format!("stays at {n}: somebody set this count by hand, which is respected{wait}"),
-        Reason::NoData => format!("stays at {n}: there is no reading of this service"),
+        Reason::NoData => format!("stays at {n}: the collector has no reading of this service"),
         Reason::StaleData => {
             format!("stays at {n}: the newest reading is stale: too old, or of a time that cannot be true")
         }
@@ -42,8 +44,15 @@ pub fn sentence(decision: &Decision) -> String {
         Reason::ErrorsForbidDown => format!("stays at {n}: requests fail, which forbids a scale-down"),
         Reason::ErrorsNotLoad => format!("stays at {n}: errors survived three scale-ups, so they are not load"),
         Reason::WouldBounce => format!("stays at {n}: one fewer would at once be too few ({})", readings(decision)),
-        Reason::AtMaximum => format!("stays at {n}: the maximum is reached ({})", cause(decision)),
-        Reason::AtMinimum => format!("stays at {n}: the minimum is reached ({})", readings(decision)),
+        Reason::AtMaximum => {
+            format!("stays at {n}: only a higher maximum would let it grow, this one is reached ({})", cause(decision))
+        }
+        Reason::AtMinimum => {
+            format!(
+                "stays at {n}: only a lower minimum would let it shrink, this one is reached ({})",
+                readings(decision)
+            )
+        }
         Reason::StabilizingDown => {
             format!("stays at {n}: {}, but a higher recommendation is too recent{wait}", asked())
         }

@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -59,10 +60,19 @@ impl Engine {
         if status.is_success() { Ok(text) } else { Err(refusal(status, &text)) }
     }
 
-    fn unreachable(&self, error: &dyn Error) -> SwarmError {
+    fn unreachable(&self, error: &(dyn Error + 'static)) -> SwarmError {
         let socket = self.socket.display().to_string();
+        if is_denied(error) {
+            return SwarmError::Denied { socket };
+        }
         SwarmError::Unreachable { socket, cause: bounded::innermost(error) }
     }
+}
+
+/// Whether the system refused to open the socket.
+fn is_denied(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied))
 }
 
 /// What a refusal means. The engine tells a conflict by words only, with status 500.

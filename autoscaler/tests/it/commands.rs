@@ -2,7 +2,13 @@
 
 use std::{
     io::Write,
+    net::TcpListener,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -113,6 +119,61 @@ async fn explain_tells_the_reason_first_and_every_input_after_it() {
     assert!(code == Some(1) && text.contains("no such service"), "{text}");
     let (code, text) = beside(&["healthcheck"], port).await;
     assert_eq!(code, Some(0), "{text}");
+    running.stop.cancel();
+}
+
+/// The program as a user who may not open the socket: root may open all.
+fn without_permission(engine: &FakeEngine, args: &[&str]) -> Command {
+    std::fs::set_permissions(&engine.socket, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_autoscaler"));
+    command.args(args).env_clear().env("DOCKER_SOCKET", &engine.socket);
+    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+        command.uid(65_534);
+    } else {
+        std::fs::set_permissions(&engine.socket, std::fs::Permissions::from_mode(0)).unwrap();
+    }
+    command
+}
+
+#[tokio::test]
+async fn a_socket_without_permission_is_named_by_check_and_by_explain() {
+    let (engine, collector) = (FakeEngine::start().await, FakeCollector::start().await);
+    engine.add("s_web", 2, labels());
+    let denied = format!("no permission for the engine's socket {}", engine.socket.display());
+    let check = without_permission(&engine, &["check"]).output().unwrap();
+    let text = String::from_utf8(check.stderr).unwrap();
+    assert!(check.status.code() == Some(1) && text.contains(&denied), "{text}");
+
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let mut run = without_permission(&engine, &["run"]);
+    run.env("PORT", &port).env("COLLECTOR_URL", collector.url()).env("CHECK_INTERVAL", "0.1").stdout(Stdio::null());
+    let mut program = run.spawn().unwrap();
+    let mut text = String::new();
+    let deadline = tokio::time::sleep(Duration::from_secs(10));
+    tokio::pin!(deadline);
+    while !text.contains("answered 503: the Swarm cannot be read") {
+        tokio::select! {
+            () = &mut deadline => break,
+            answer = beside(&["explain", "web"], vec![("PORT", port.clone())]) => text = answer.1,
+        }
+    }
+    program.kill().unwrap();
+    program.wait().unwrap();
+    assert!(text.contains(&denied), "{text}");
+}
+
+#[tokio::test]
+async fn while_the_swarm_cannot_be_read_the_account_says_so_and_what_was_before() {
+    let (engine, collector) = (FakeEngine::start().await, FakeCollector::start().await);
+    engine.add("s_web", 2, labels());
+    collector.say(&snapshot("s_web", now_ms(), &[50.0, 50.0]));
+    let running = Running::start(&engine, &collector).await;
+    running.until("/api/v1/services", |list| list["services"][0]["why"].to_string().contains("no threshold")).await;
+    std::fs::remove_file(&engine.socket).unwrap();
+    let account = running.until("/api/v1/services/web", |s| s["why"].to_string().contains("cannot be read")).await;
+    let why = account["why"].as_str().unwrap();
+    assert!(why.starts_with("stays at 2: the Swarm cannot be read: the engine's socket"), "{why}");
+    assert!(why.contains("; the decision before was: stays at 2: no threshold is crossed"), "{why}");
     running.stop.cancel();
 }
 

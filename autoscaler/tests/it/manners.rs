@@ -116,7 +116,7 @@ async fn updates_and_rollbacks_under_way_or_paused_are_not_disturbed() {
         stage.round(START, 90.0).await;
         assert_eq!((stage.engine.replicas("s_web"), stage.reason()), (2, Reason::Updating), "{state}");
         let why = stage.board.service("s_web", None).unwrap().why;
-        assert_eq!(why, "stays at 2: a rolling update or rollback is under way or paused");
+        assert_eq!(why, "stays at 2 until a rolling update or rollback ends, which is under way or paused");
     }
     for (number, state) in (1..).zip(["completed", "rollback_completed"]) {
         stage.engine.rollout("s_web", state);

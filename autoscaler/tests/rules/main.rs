@@ -3,6 +3,8 @@
 
 mod cases;
 mod cooldown;
+mod explain;
+mod fences;
 mod forecast;
 mod gates;
 mod metrics;
