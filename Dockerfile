@@ -29,6 +29,8 @@ ENTRYPOINT ["/usr/local/bin/metrics-collector"]
 CMD ["collector"]
 
 FROM base AS autoscaler
+# An empty volume takes over its owner. Root without capabilities writes by its group.
+RUN install -d -o 65532 -g 0 -m 0770 /var/lib/autoscaler
 COPY --from=build /out/autoscaler /usr/local/bin/
 USER 65532:65532
 EXPOSE 8080

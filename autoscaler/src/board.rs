@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Decisions that are kept for `/api/v1/decisions`.
-const MOST_EVENTS: usize = 1_000;
+pub const MOST_EVENTS: usize = 1_000;
 
 /// Decisions that a slow listener may be behind; it is told when it missed some.
 const MOST_BEHIND: usize = 256;
@@ -112,6 +112,8 @@ pub struct Detail {
     pub observed: Observed,
     /// What was remembered.
     pub history: History,
+    /// How long its new replicas took to start of late; `None` when that was not measured.
+    pub start_up_ms: Option<u64>,
 }
 
 impl Status {
@@ -123,6 +125,7 @@ impl Status {
         directions: &Directions,
         observed: Observed,
         history: History,
+        start_up_ms: Option<u64>,
         decision: Decision,
     ) -> Self {
         Self {
@@ -140,6 +143,7 @@ impl Status {
                 policy: directions.policy.clone(),
                 observed,
                 history,
+                start_up_ms,
             }),
         }
     }
@@ -161,7 +165,7 @@ impl Status {
 }
 
 /// A decision that changed something, or that differs from the one before.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// When.
     pub at_ms: u64,
@@ -207,6 +211,15 @@ impl Board {
             let _ = listeners.decisions.send(event.clone());
         }
         inner.events.push_back(event);
+    }
+
+    /// Puts decisions of former lives before those of this one. Nobody is told of them.
+    pub fn restore(&self, events: Vec<Event>) {
+        let mut inner = self.lock();
+        let room = MOST_EVENTS.saturating_sub(inner.events.len());
+        for event in events.into_iter().rev().take(room) {
+            inner.events.push_front(event);
+        }
     }
 
     /// Hears of everything from now on; `None` once the board is closed.

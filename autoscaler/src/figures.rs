@@ -87,6 +87,40 @@ pub fn round(rounds: &Rounds, now_ms: u64) {
     }
 }
 
+/// Describes the history's figures; without a history there are none.
+pub fn history() {
+    describe_gauge!("autoscaler_history_kept", "1 while the history is written, 0 while it cannot be.");
+    describe_gauge!("autoscaler_history_bytes", Unit::Bytes, "Size of the history's file.");
+    describe_counter!("autoscaler_history_points_lost_total", "Points of the history that could not be written.");
+    describe_counter!(
+        "autoscaler_history_set_aside_total",
+        "Times that the history could not be used and was begun anew."
+    );
+    gauge!("autoscaler_history_kept").set(0.0);
+    history_lost(0);
+    counter!("autoscaler_history_set_aside_total").increment(0);
+}
+
+/// Shows whether the history is written.
+pub fn history_kept(kept: bool) {
+    gauge!("autoscaler_history_kept").set(f64::from(u8::from(kept)));
+}
+
+/// Shows the size of the history's file.
+pub fn history_bytes(bytes: u64) {
+    gauge!("autoscaler_history_bytes").set(bytes as f64);
+}
+
+/// Counts points that could not be written.
+pub fn history_lost(points: u64) {
+    counter!("autoscaler_history_points_lost_total").increment(points);
+}
+
+/// Counts a file that could not be used.
+pub fn history_set_aside() {
+    counter!("autoscaler_history_set_aside_total").increment(1);
+}
+
 /// What became of a notice.
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome {

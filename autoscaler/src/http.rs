@@ -13,10 +13,11 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::{board::Board, operate::Operator, settings::Settings, swarm::Engine};
+use crate::{board::Board, history::Keeper, operate::Operator, settings::Settings, swarm::Engine};
 
 mod events;
 mod health;
+mod history;
 mod orders;
 mod page;
 mod problem;
@@ -28,14 +29,21 @@ struct Shown {
     board: Arc<Board>,
     stack: Option<String>,
     interval: Duration,
+    keeper: Option<Keeper>,
 }
 
 /// More than any order needs.
 const MOST_BODY_BYTES: usize = 4096;
 
 /// All routes.
-pub fn router(board: Arc<Board>, operator: Operator<Engine>, settings: &Settings, prom: PrometheusHandle) -> Router {
-    let shown = Shown { board, stack: settings.stack.clone(), interval: settings.check_interval };
+pub fn router(
+    board: Arc<Board>,
+    operator: Operator<Engine>,
+    keeper: Option<Keeper>,
+    settings: &Settings,
+    prom: PrometheusHandle,
+) -> Router {
+    let shown = Shown { board, stack: settings.stack.clone(), interval: settings.check_interval, keeper };
     let metrics = get(|State(prom): State<PrometheusHandle>| async move { shared::prom::render(&prom) });
     let orders = Router::new()
         .route("/api/v1/services/{name}/pause", post(orders::pause))
@@ -51,6 +59,7 @@ pub fn router(board: Arc<Board>, operator: Operator<Engine>, settings: &Settings
         .route("/api/v1/services", get(services::list))
         .route("/api/v1/services/{name}", get(services::one))
         .route("/api/v1/decisions", get(services::decisions))
+        .route("/api/v1/history", get(history::history))
         .route("/api/v1/events", get(events::events))
         .with_state(shown)
         .merge(orders)

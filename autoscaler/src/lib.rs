@@ -43,6 +43,9 @@ pub mod operate;
 /// What the status server shows.
 pub mod board;
 
+/// What is kept over restarts, to forecast with and to look back at.
+pub mod history;
+
 /// Notices to a webhook.
 pub mod notify;
 

@@ -1,7 +1,10 @@
 //! What is remembered of a service between two rounds, and how a redeploy is told from a
 //! human: a redeploy takes our label away, a human's `docker service scale` leaves it.
 
+use tokio::sync::oneshot::{self, error::TryRecvError};
+
 use crate::{
+    history::Keeper,
     scaling::{Decision, Foresight, History, Observed, Policy, Reason, Recommendation, Step},
     state::State,
     swarm::Service,
@@ -16,11 +19,25 @@ pub struct Memory {
     pub before_redeploy: Option<u64>,
     /// What was learnt about the time to come.
     pub foresight: Foresight,
+    /// What was learnt of it in former lives.
+    recalled: Recalled,
     /// What was last said about it, so that the log speaks on changes only.
     pub said: Option<Said>,
     had_label: bool,
     /// The count of the round before; `None` at first sight.
     seen: Option<u64>,
+}
+
+/// How far the past of a service has come back.
+#[derive(Debug, Default)]
+enum Recalled {
+    /// Not asked for: nothing is forecast.
+    #[default]
+    No,
+    /// Asked for, and on its way.
+    Soon(oneshot::Receiver<Foresight>),
+    /// It is part of what was learnt, or it was nothing.
+    Yes,
 }
 
 /// A thing that is said once until it changes.
@@ -49,6 +66,7 @@ impl Memory {
             before_redeploy: redeployed.and_then(|(before, replicas)| before.step.map(|_| replicas)),
             had_label: state.is_some(),
             foresight: Foresight::default(),
+            recalled: Recalled::default(),
             said: None,
             seen: None,
         }
@@ -60,6 +78,24 @@ impl Memory {
         let step = Step { from: decision.from, to: decision.wanted, at_ms: now_ms };
         let paused_until_ms = self.history.paused_until_ms.filter(|until| *until > now_ms);
         State { step: Some(step), paused_until_ms, manual: None }
+    }
+
+    /// Takes in what former lives learnt, as soon as it is there. Until then, and without it,
+    /// forecasts begin with what is seen now.
+    pub fn recall(&mut self, past: Option<&Keeper>, service: &str, policy: &Policy) {
+        self.recalled = match (std::mem::take(&mut self.recalled), past) {
+            _ if !policy.forecast => Recalled::No,
+            (Recalled::No, Some(past)) => Recalled::Soon(past.recall(service)),
+            (Recalled::Soon(mut soon), _) => match soon.try_recv() {
+                Ok(foresight) => {
+                    self.foresight = foresight;
+                    Recalled::Yes
+                }
+                Err(TryRecvError::Empty) => Recalled::Soon(soon),
+                Err(TryRecvError::Closed) => Recalled::Yes,
+            },
+            (recalled, _) => recalled,
+        };
     }
 
     /// Learns from what was seen, and keeps what is expected where the rules look for it.

@@ -17,6 +17,7 @@ use crate::{
     board::{Board, Event, Rounds, Status},
     collector::Collector,
     figures,
+    history::Keeper,
     labels::{self, Directions, Labelled},
     memory::{Memory, Said},
     observe::{View, is_fresh, observe, warnings},
@@ -39,6 +40,7 @@ pub struct Rounder<S> {
     defaults: Defaults,
     stack: Option<String>,
     board: Arc<Board>,
+    past: Option<Keeper>,
     memories: HashMap<String, Memory>,
     snapshot: Option<Arc<Snapshot>>,
     /// Whether a write of this round was waited for in vain: further ones would only add up.
@@ -54,10 +56,17 @@ impl<S: Swarm> Rounder<S> {
             defaults,
             stack,
             board,
+            past: None,
             memories: HashMap::new(),
             snapshot: None,
             silent: AtomicBool::new(false),
         }
+    }
+
+    /// The same with a history, from which forecasts take what they knew in former lives.
+    #[must_use]
+    pub fn with_past(self, past: Option<Keeper>) -> Self {
+        Self { past, ..self }
     }
 
     /// Reads everything once, decides on each service, and acts.
@@ -148,6 +157,7 @@ impl<S: Swarm> Rounder<S> {
             };
             memory.update(service, now_ms);
             let observed = observe(service, memory.before_redeploy, view);
+            memory.recall(self.past.as_ref(), &service.name, &directions.policy);
             memory.look_ahead(&directions.policy, &observed, now_ms);
             let decision = decide(&directions.policy, &observed, &memory.history, now_ms);
             let outcome = self.apply(service, &directions, &decision, memory.note(&decision, now_ms)).await;
@@ -225,8 +235,15 @@ impl<S: Swarm> Rounder<S> {
         }
         let held_before = self.board.service(&service.name, None).and_then(|s| s.detail?.decision.held_by);
         figures::decided(&service.name, &decision, held_before);
-        let mut status =
-            Status::decided(&service.name, now_ms, directions, observed, memory.history.clone(), decision.clone());
+        let mut status = Status::decided(
+            &service.name,
+            now_ms,
+            directions,
+            observed,
+            memory.history.clone(),
+            memory.foresight.start_up_ms(),
+            decision.clone(),
+        );
         if let Some(error) = &error {
             status.why = format!("{}; writing that failed: {error}", status.why);
         } else if directions.dry_run && decision_acts {

@@ -11,7 +11,9 @@ use crate::{
     board::Board,
     clock,
     collector::Collector,
-    figures, http,
+    figures,
+    history::{Keeper, follow::follow},
+    http,
     notify::{Notifier, Pace},
     operate::Operator,
     round::Rounder,
@@ -29,6 +31,7 @@ pub struct Program {
     app: axum::Router,
     rounder: Rounder<Engine>,
     notifier: Option<Notifier>,
+    past: Option<Keeper>,
     board: Arc<Board>,
     settings: Settings,
 }
@@ -44,13 +47,16 @@ pub fn build(settings: Settings) -> anyhow::Result<Program> {
     let operator = Operator::new(engine.clone(), Arc::clone(&board), settings.defaults.clone(), settings.stack.clone());
     let rounder =
         Rounder::new(engine, collector, settings.defaults.clone(), settings.stack.clone(), Arc::clone(&board));
+    let past = settings.history.clone().map(|place| Keeper::start(place, Arc::clone(&board), clock::now_ms()));
+    let past = past.transpose().context("cannot start the history's thread")?;
+    let rounder = rounder.with_past(past.clone());
     let notifier = settings.webhook.clone().map(|webhook| Notifier::new(webhook, Pace::default()));
     let notifier = notifier.transpose().context("cannot prepare the webhook's client")?;
     if notifier.is_some() {
         figures::notices();
     }
-    let app = http::router(Arc::clone(&board), operator, &settings, prom);
-    Ok(Program { listener, app, rounder, notifier, board, settings })
+    let app = http::router(Arc::clone(&board), operator, past.clone(), &settings, prom);
+    Ok(Program { listener, app, rounder, notifier, past, board, settings })
 }
 
 impl Program {
@@ -63,11 +69,17 @@ impl Program {
     pub async fn run(self, stop: CancellationToken) {
         let server = serve::serve(self.listener, self.app, Limits::default(), stop.clone());
         let notices = notify(self.notifier, Arc::clone(&self.board), stop.clone());
+        let past = async {
+            if let Some(keeper) = self.past {
+                follow(Arc::clone(&self.board), keeper).await;
+            }
+        };
         let rounds = async {
             rounds(self.rounder, &self.settings, stop).await;
             self.board.close();
         };
-        tokio::join!(server, rounds, notices);
+        // Whoever listens to the board does so before the first round.
+        tokio::join!(notices, past, server, rounds);
     }
 }
 

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use shared::env::{Env, EnvError};
 
 use crate::{
+    history::{DAY_MS, Limits, Place},
     notify::{Format, webhook::Webhook},
     scaling::{Algorithm, Bounds, Rule, policy::defaults},
 };
@@ -29,6 +30,8 @@ pub struct Settings {
     pub admin_token: Option<SecretString>,
     /// Where notices go; `None` when nobody wants them.
     pub webhook: Option<Webhook>,
+    /// Where the history is; `None` keeps none.
+    pub history: Option<Place>,
     /// Time between two rounds.
     pub check_interval: Duration,
     /// What services get that do not say otherwise.
@@ -97,6 +100,7 @@ impl Settings {
             stack: env_ref.get("STACK_NAME").map(str::to_owned),
             admin_token: env_ref.optional_secret("ADMIN_TOKEN"),
             webhook: webhook(env_ref),
+            history: history(env_ref),
             check_interval: env_ref.seconds("CHECK_INTERVAL", 30.0, 0.1, 3600.0),
             defaults: Defaults::from_env(env_ref),
         };
@@ -123,6 +127,14 @@ fn collector_url(env: &mut Env) -> String {
         env.problem(format!("COLLECTOR_URL={url}: allowed is an address like http://metrics-collector:8090"));
     }
     url.trim_end_matches('/').to_owned()
+}
+
+fn history(env: &mut Env) -> Option<Place> {
+    let usual = Limits::default();
+    let days = env.within("HISTORY_DAYS", usual.age_ms / DAY_MS, 1..=366, "a whole number of days from 1 to 366");
+    let megabytes = env.within("HISTORY_MEGABYTES", usual.bytes >> 20, 1..=65_536, "a whole number from 1 to 65536");
+    let directory = env.get("HISTORY_DIR")?.into();
+    Some(Place { directory, limits: Limits { age_ms: days * DAY_MS, bytes: megabytes << 20, ..usual } })
 }
 
 /// What stands for no webhook where a secret cannot be empty.
@@ -255,6 +267,8 @@ mod tests {
             ("DRY_RUN", "perhaps"),
             ("WEBHOOK_FORMAT", "prose"),
             ("WEBHOOK_INTERVAL", "-1"),
+            ("HISTORY_DAYS", "0"),
+            ("HISTORY_MEGABYTES", "0.5"),
         ];
         let problems = read(&broken).unwrap_err().0;
         assert_eq!(problems.len(), broken.len(), "{problems:#?}");

@@ -1,11 +1,11 @@
-//! `/health`: 200 while the loop turns, even when it is blind: a restart would not give it
-//! sight. 503 only when the loop itself stands still.
+//! `/health`: 200 while the loop turns, even when it is blind or without a history: a restart
+//! would mend neither. 503 only when the loop itself stands still.
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use serde_json::json;
 
 use super::Shown;
-use crate::{board::Rounds, clock};
+use crate::{board::Rounds, clock, history::Keeper};
 
 /// More than all time limits of one round together, for a Swarm that answers slowly.
 const PATIENCE_MS: u64 = 60_000;
@@ -17,7 +17,8 @@ pub(super) async fn health(State(shown): State<Shown>) -> impl IntoResponse {
     let stalled = rounds
         .last_ms
         .is_some_and(|last| now_ms.saturating_sub(last) > interval_ms.saturating_mul(3).saturating_add(PATIENCE_MS));
-    let why = why(&rounds, stalled, now_ms);
+    let mut why = why(&rounds, stalled, now_ms);
+    why.extend(shown.keeper.iter().flat_map(Keeper::troubles));
     let state = if why.is_empty() { "ok" } else { "degraded" };
     let status = if stalled { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let body = json!({

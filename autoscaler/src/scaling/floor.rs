@@ -11,8 +11,10 @@ use super::{
 pub struct Work {
     /// All of it: cores, requests per second, connections.
     pub total: f64,
-    /// What one replica carries.
+    /// What one replica carries at its threshold.
     pub per_replica: f64,
+    /// What one replica has of it; `None` when that has no limit of its own.
+    pub whole: Option<f64>,
     /// Servers that carry it beside the replicas: a primary beside its standbys.
     others: u64,
 }
@@ -27,24 +29,24 @@ fn work(metric: Metric, rule: Rule, reading: &Reading, n: u64, now_ms: u64) -> O
     let (total, whole, others) = match metric {
         Metric::Cpu => {
             let (used, limit) = cores(reading, now_ms)?;
-            (used, limit, 0)
+            (used, Some(limit), 0)
         }
         Metric::Requests => {
             let http = reading.http.filter(|http| reading.is_fresh(http.at_ms, now_ms))?;
-            (http.per_second?, 0.0, 0)
+            (http.per_second?, None, 0)
         }
         Metric::Connections => {
             let pool = reading.connections.filter(|pool| pool.servers > 0 && reading.is_fresh(pool.at_ms, now_ms))?;
-            (pool.used, pool.limit / pool.servers as f64, pool.servers.saturating_sub(n))
+            (pool.used, Some(pool.limit / pool.servers as f64), pool.servers.saturating_sub(n))
         }
         _ => return None,
     };
     let per_replica = match rule {
-        Rule::Band { up, .. } | Rule::Ceiling { up } | Rule::Target { target: up } => whole * up / 100.0,
+        Rule::Band { up, .. } | Rule::Ceiling { up } | Rule::Target { target: up } => whole? * up / 100.0,
         Rule::PerReplica { per_replica } => per_replica,
     };
     let sound = total.is_finite() && total >= 0.0 && per_replica.is_finite() && per_replica > 0.0;
-    sound.then_some(Work { total, per_replica, others })
+    sound.then_some(Work { total, per_replica, whole, others })
 }
 
 /// Cores in use by all running tasks, young ones too, and the mean limit; `None` when the use

@@ -8,6 +8,9 @@ use super::{Forecast, Forecaster, Metric, Observed, Policy, Step, TaskState, flo
 /// Until a start was seen.
 const USUAL_START_MS: u64 = 15_000;
 
+/// Gaps between the newest recorded points that are looked at; the shortest is no downtime.
+const RECALLED_GAPS: usize = 10;
+
 /// The present estimate keeps this share when something new is measured.
 const KEPT: f64 = 0.7;
 
@@ -23,6 +26,31 @@ pub struct Foresight {
 }
 
 impl Foresight {
+    /// Learns what was recorded: totals of each kind of work by time. `start_up_ms` is what
+    /// replicas took to start then.
+    #[must_use]
+    pub fn recall(past: Vec<(u64, BTreeMap<Metric, f64>)>, start_up_ms: Option<u64>) -> Self {
+        let start_ms = start_up_ms.map(|ms| ms as f64);
+        let mut foresight = Self { start_ms, ..Self::default() };
+        // Older points may be means over longer times; the newest tell how often it was looked at.
+        let newest = past.iter().rev().map(|(at_ms, _)| *at_ms);
+        let gaps = newest.clone().zip(newest.skip(1)).map(|(later, earlier)| later.saturating_sub(earlier));
+        foresight.interval_ms = gaps.take(RECALLED_GAPS).min().map(|gap| gap as f64);
+        let lead_ms = foresight.lead_ms(0);
+        for (at_ms, totals) in past {
+            for (metric, total) in totals {
+                foresight.forecasters.entry(metric).or_default().learn(total, at_ms, lead_ms);
+            }
+        }
+        foresight
+    }
+
+    /// How long new replicas took to start of late; `None` when that was not measured.
+    #[must_use]
+    pub fn start_up_ms(&self) -> Option<u64> {
+        self.start_ms.map(|ms| ms as u64)
+    }
+
     /// Learns from one round, and says what is expected. Nothing is learnt or kept for a service
     /// that asks for no forecast.
     pub fn look(

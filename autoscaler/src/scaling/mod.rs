@@ -21,6 +21,8 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+use std::collections::BTreeMap;
+
 /// What an operator asks for.
 pub mod policy;
 
@@ -65,6 +67,13 @@ pub use history::{History, Manual, Recommendation, Step};
 pub use observed::{Http, Mode, Observed, Pool, Reading, Rollout, Sample, Task, TaskState};
 pub use policy::{Algorithm, Bounds, Policy, PolicyError};
 pub use rule::{Metric, Rule};
+
+/// The value of each metric that the policy names and the reading has, in the metric's unit.
+#[must_use]
+pub fn readings(policy: &Policy, reading: &Reading, n: u64, now_ms: u64) -> BTreeMap<Metric, f64> {
+    let heard = propose::all(policy, reading, &History::default(), n, now_ms);
+    heard.into_iter().filter_map(|(metric, proposal)| Some((metric, proposal.value?))).collect()
+}
 
 /// Decides how many replicas a service should have at `now_ms`.
 ///
