@@ -9,5 +9,8 @@ pub mod explain;
 /// `autoscaler check`: whether the labels in the Swarm are sound.
 pub mod check;
 
+/// `autoscaler replay`: policies side by side on the load that was recorded.
+pub mod replay;
+
 /// `autoscaler simulate`: policies side by side on a trace of load.
 pub mod simulate;

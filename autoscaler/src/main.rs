@@ -45,6 +45,9 @@ enum Command {
     Check,
     /// Replay a trace of load through policies, and compare how they did.
     Simulate(cli::simulate::Simulation),
+    /// What other policies would have done with the load that was recorded.
+    #[command(after_help = cli::replay::LIMITS)]
+    Replay(cli::replay::Replay),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -71,6 +74,10 @@ async fn run_command(command: Command, mut env: Env) -> anyhow::Result<ExitCode>
             print(&cli::explain::text(&cli::explain::ask(&url, &name).await?))
         }
         Command::Simulate(simulation) => print(&cli::simulate::run(&simulation)?),
+        Command::Replay(replay) => {
+            let here = format!("http://127.0.0.1:{}", settings::port(&mut env));
+            print(&cli::replay::run(&replay, &here).await?)
+        }
         Command::Check => {
             let settings = settings::Settings::from_env(env)?;
             let services = Engine::new(&settings.docker_socket)?.services().await?;

@@ -14,6 +14,9 @@ pub mod model;
 /// How well supply followed demand.
 pub mod measures;
 
+/// What was recorded of a live service, to be simulated.
+pub mod recorded;
+
 /// Table and chart.
 pub mod report;
 

@@ -1,16 +1,17 @@
 //! `autoscaler simulate`: policies side by side on a trace.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context, anyhow};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     scaling::{Metric, Policy, Rule},
-    simulate::{self, Model, Trace, report},
+    simulate::{self, Candidate, Model, Row, Trace, report},
 };
 
-/// What to replay, and on what.
+/// What to simulate.
 #[derive(Debug, Args)]
 pub struct Simulation {
     /// CSV: a time (RFC 3339, Unix seconds) or a step number, and the requests until the next row.
@@ -19,21 +20,28 @@ pub struct Simulation {
     /// A policy as JSON, as `decide` takes it; without it CPU at 70 and 20 % between 1 and 100.
     #[arg(long)]
     policy: Option<PathBuf>,
-    /// linear, exponential, target, predictive or hpa; all of them without it. May be repeated.
-    #[arg(long = "algorithm")]
-    algorithms: Vec<String>,
-    /// Requests per second of one replica; without it a twentieth of the peak.
-    #[arg(long)]
-    capacity: Option<f64>,
-    /// Seconds until a new replica serves.
-    #[arg(long, default_value_t = 15.0)]
-    start_up: f64,
-    /// Seconds between two decisions.
-    #[arg(long, default_value_t = 30.0)]
-    interval: f64,
     /// Seconds that a step number stands for.
     #[arg(long, default_value_t = 60.0)]
     step: f64,
+    #[command(flatten)]
+    comparison: Comparison,
+}
+
+/// How policies are compared, and how that is shown.
+#[derive(Debug, Args)]
+pub struct Comparison {
+    /// linear, exponential, target, predictive or hpa; all of them without it. May be repeated.
+    #[arg(long = "algorithm")]
+    pub(super) algorithms: Vec<String>,
+    /// Load that one replica carries; without it what is recorded, or a twentieth of the peak.
+    #[arg(long)]
+    pub(super) capacity: Option<f64>,
+    /// Seconds until a new replica serves; without it what is recorded, or 15.
+    #[arg(long)]
+    start_up: Option<f64>,
+    /// Seconds between two decisions.
+    #[arg(long, default_value_t = 30.0)]
+    interval: f64,
     /// Where to draw a chart.
     #[arg(long)]
     svg: Option<PathBuf>,
@@ -42,55 +50,88 @@ pub struct Simulation {
     json: bool,
 }
 
+/// Until a new replica serves, when nobody says how long.
+const USUAL_START_UP: f64 = 15.0;
+
 /// Runs it, and gives what is to be printed.
 pub fn run(asked: &Simulation) -> anyhow::Result<String> {
-    use anyhow::{Context, anyhow};
-    let read =
-        |path: &PathBuf| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-    let millis = |name: &str, seconds: f64, least: f64| {
-        let allowed = (least..=86_400.0).contains(&seconds);
-        allowed
-            .then_some((seconds * 1000.0) as u64)
-            .ok_or_else(|| anyhow!("--{name} {seconds}: allowed is {least} to 86400"))
-    };
+    let comparison = &asked.comparison;
     let trace = Trace::parse(&read(&asked.trace)?, millis("step", asked.step, 1.0)?)
         .map_err(|error| anyhow!("{}: {error}", asked.trace.display()))?;
-    let policy: Policy = match &asked.policy {
-        Some(path) => serde_json::from_str(&read(path)?).with_context(|| path.display().to_string())?,
-        None => simulate::usual_policy()?,
-    };
-    let capacity = asked.capacity.unwrap_or(trace.peak() / 20.0).max(f64::MIN_POSITIVE);
-    anyhow::ensure!(capacity.is_finite(), "--capacity {capacity}: allowed is a number above 0");
+    let policy = asked.policy.as_deref().map(policy).unwrap_or_else(|| Ok(simulate::usual_policy()?))?;
     let target = match policy.metrics.get(&Metric::Cpu) {
         Some(Rule::Band { up, .. } | Rule::Ceiling { up } | Rule::Target { target: up }) => *up,
         _ => 70.0,
     };
-    let model = Model {
-        capacity,
-        start_up_ms: millis("start-up", asked.start_up, 0.0)?,
-        interval_ms: millis("interval", asked.interval, 1.0)?,
-        target,
-    };
-    let all = ["linear", "exponential", "target", "predictive", "hpa"].map(str::to_owned);
-    let names = if asked.algorithms.is_empty() { &all[..] } else { &asked.algorithms };
-    let candidates = simulate::candidates(names, &policy, &trace, &model).map_err(|error| anyhow!(error))?;
-    let bar = progress(candidates.len(), &trace, &model)?;
-    let rows = simulate::run(candidates, &trace, &model, &|ms| bar.inc(ms));
-    bar.finish_and_clear();
-    if let Some(path) = &asked.svg {
-        let chart = report::svg(&rows, trace.seconds());
-        std::fs::write(path, chart).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    if asked.json {
-        return Ok(serde_json::to_string_pretty(&rows)?);
-    }
+    let model = comparison.model(trace.peak() / 20.0, None, target)?;
+    let names = comparison.names();
+    let candidates = simulate::candidates(&names, &policy, &trace, &model).map_err(|error| anyhow!(error))?;
     let hours = trace.seconds() / 3600.0;
     let head = format!(
-        "{hours:.1} hours, peak {:.1} and mean {:.1} requests/s, {capacity:.1} per replica",
+        "{hours:.1} hours, peak {:.1} and mean {:.1} requests/s, {:.1} per replica",
         trace.peak(),
-        trace.mean()
+        trace.mean(),
+        model.capacity
     );
-    Ok(format!("{head}\n\n{}", report::table(&rows)))
+    comparison.run(&head, candidates, Vec::new(), &trace, &model)
+}
+
+/// A policy from its file.
+pub(super) fn policy(path: &Path) -> anyhow::Result<Policy> {
+    serde_json::from_str(&read(path)?).with_context(|| path.display().to_string())
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn millis(name: &str, seconds: f64, least: f64) -> anyhow::Result<u64> {
+    anyhow::ensure!((least..=86_400.0).contains(&seconds), "--{name} {seconds}: allowed is {least} to 86400");
+    Ok((seconds * 1000.0) as u64)
+}
+
+impl Comparison {
+    /// The names of the policies that are compared.
+    pub(super) fn names(&self) -> Vec<String> {
+        if self.algorithms.is_empty() {
+            return ["linear", "exponential", "target", "predictive", "hpa"].map(str::to_owned).into();
+        }
+        self.algorithms.clone()
+    }
+
+    /// The model, with what is known where nothing is asked for.
+    pub(super) fn model(&self, capacity: f64, start_up_ms: Option<u64>, target: f64) -> anyhow::Result<Model> {
+        let capacity = self.capacity.unwrap_or(capacity).max(f64::MIN_POSITIVE);
+        anyhow::ensure!(capacity.is_finite(), "--capacity {capacity}: allowed is a number above 0");
+        let start_up_ms = match (self.start_up, start_up_ms) {
+            (None, Some(measured)) => measured,
+            (asked, _) => millis("start-up", asked.unwrap_or(USUAL_START_UP), 0.0)?,
+        };
+        Ok(Model { capacity, start_up_ms, interval_ms: millis("interval", self.interval, 1.0)?, target })
+    }
+
+    /// Runs the candidates and shows them, `known` rows first.
+    pub(super) fn run(
+        &self,
+        head: &str,
+        candidates: Vec<Candidate>,
+        known: Vec<Row>,
+        trace: &Trace,
+        model: &Model,
+    ) -> anyhow::Result<String> {
+        let bar = progress(candidates.len(), trace, model)?;
+        let mut rows = known;
+        rows.extend(simulate::run(candidates, trace, model, &|ms| bar.inc(ms)));
+        bar.finish_and_clear();
+        if let Some(path) = &self.svg {
+            let chart = report::svg(&rows, trace.seconds());
+            std::fs::write(path, chart).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if self.json {
+            return Ok(serde_json::to_string_pretty(&rows)?);
+        }
+        Ok(format!("{head}\n\n{}", report::table(&rows)))
+    }
 }
 
 /// Intervals that take so long that a human wants to see them pass.

@@ -42,6 +42,15 @@ impl Trace {
         Ok(Self { rows, end_ms })
     }
 
+    /// From loads by time, each of which lasts until the next; `None` when there is nothing to it,
+    /// or times do not go forward.
+    #[must_use]
+    pub fn from_loads(rows: Vec<(u64, f64)>, end_ms: u64) -> Option<Self> {
+        let sound = rows.iter().all(|(_, load)| load.is_finite() && *load >= 0.0);
+        let forward = rows.is_sorted_by(|a, b| a.0 < b.0) && rows.last()?.0 < end_ms;
+        (sound && forward).then_some(Self { rows, end_ms })
+    }
+
     /// Requests per second at a time.
     #[must_use]
     pub fn at(&self, at_ms: u64) -> f64 {

@@ -20,7 +20,7 @@ use crate::{
     snapshots::{FakeCollector, snapshot},
 };
 
-fn autoscaler(args: &[&str], env: &[(&str, &str)], input: &str) -> Output {
+pub(crate) fn autoscaler(args: &[&str], env: &[(&str, &str)], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_autoscaler"));
     command.args(args).env_clear().envs(env.iter().copied());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -30,7 +30,7 @@ fn autoscaler(args: &[&str], env: &[(&str, &str)], input: &str) -> Output {
 }
 
 /// The same while the fakes of this test go on answering.
-async fn beside(args: &'static [&'static str], env: Vec<(&'static str, String)>) -> (Option<i32>, String) {
+pub(crate) async fn beside(args: &'static [&'static str], env: Vec<(&'static str, String)>) -> (Option<i32>, String) {
     let run = move || {
         let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
         autoscaler(args, &env, "")
@@ -130,7 +130,7 @@ fn without_permission(engine: &FakeEngine, args: &[&str]) -> Command {
     if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
         command.uid(65_534);
     } else {
-        std::fs::set_permissions(&engine.socket, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&engine.socket, std::fs::Permissions::from_mode(0o0)).unwrap();
     }
     command
 }

@@ -11,6 +11,7 @@ mod lookback;
 mod manners;
 mod orders;
 mod program;
+mod replay;
 mod rounds;
 mod snapshots;
 mod status;
