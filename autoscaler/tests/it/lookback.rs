@@ -123,14 +123,19 @@ async fn a_forecast_goes_on_after_a_restart_instead_of_beginning_anew() {
 }
 
 /// The program in a process of its own, killed when this is dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     address: String,
 }
 
 impl Process {
-    /// With a history, and no room for files larger than so many KiB.
-    fn start(engine: &FakeEngine, collector: &FakeCollector, directory: &Directory, most_kib: Option<u64>) -> Self {
+    /// With more settings, and no room for files larger than so many KiB.
+    pub(crate) fn start(
+        engine: &FakeEngine,
+        collector: &FakeCollector,
+        more: &[(&str, &str)],
+        most_kib: Option<u64>,
+    ) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
         let limit = most_kib.map_or("unlimited".to_owned(), |kib| (2 * kib).to_string());
         // The shell counts in halves of a KiB; without the signal, writing fails as on a full disk.
@@ -144,9 +149,8 @@ impl Process {
             ("CHECK_INTERVAL", "0.1"),
             ("COLLECTOR_URL", &collector.url()),
             ("DOCKER_SOCKET", engine.socket.to_str().unwrap()),
-            ("HISTORY_DIR", directory.0.to_str().unwrap()),
         ];
-        command.env_clear().envs(settings).stdout(Stdio::null()).stderr(Stdio::null());
+        command.env_clear().envs(settings).envs(more.iter().copied()).stdout(Stdio::null()).stderr(Stdio::null());
         Self { child: command.spawn().unwrap(), address: format!("http://127.0.0.1:{free}") }
     }
 
@@ -189,7 +193,7 @@ async fn killed_at_any_moment_it_loses_nothing_that_was_written() {
     });
     let (mut points, mut decisions) = (0, 0);
     for life in 0..30_u64 {
-        let process = Process::start(&engine, &collector, &directory, None);
+        let process = Process::start(&engine, &collector, &[("HISTORY_DIR", directory.0.to_str().unwrap())], None);
         // From the opening of the file to the middle of the rounds.
         tokio::time::sleep(Duration::from_millis(15 + life * 173 % 450)).await;
         drop(process);
@@ -218,7 +222,7 @@ async fn a_disk_that_is_full_is_told_and_stops_no_scaling() {
     // There is room for what is there, and none for what a few hundred services add.
     (0..400).for_each(|number| engine.add(&format!("s_{number}"), 2, labels()));
     collector.say(&snapshot("s_web", now_ms(), &[90.0, 90.0]));
-    let process = Process::start(&engine, &collector, &directory, Some(kib));
+    let process = Process::start(&engine, &collector, &[("HISTORY_DIR", directory.0.to_str().unwrap())], Some(kib));
     let health = process.until("/health", |text| text.contains("no history is kept")).await;
     assert!(health.contains("degraded"), "{health}");
     process.until("/api/v1/services/web", |text| text.contains(r#""replicas":3"#)).await;

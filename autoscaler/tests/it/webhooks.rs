@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -10,10 +11,17 @@ use autoscaler::notify::{Format, Notifier, Pace, webhook::Webhook};
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, pki_types::PrivateKeyDer},
+    server::TlsStream,
+};
 
 use crate::{
     engine::FakeEngine,
+    history::Directory,
+    lookback::Process,
     program::{Running, now_ms},
     rounds::{START, Stage, labels},
     snapshots::{FakeCollector, snapshot},
@@ -40,9 +48,28 @@ impl FakeHook {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/T0/s3cret", listener.local_addr().unwrap());
         let hook = Self { url, moods: Arc::new(Mutex::new(moods.iter().copied().collect())), ..Self::default() };
-        let app = Router::new().route("/T0/s3cret", post(take)).with_state(hook.clone());
+        let app = hook.app();
         tokio::spawn(async move { axum::serve(listener, app).await });
         hook
+    }
+
+    /// A webhook over TLS, and the certificate that it shows.
+    async fn start_tls() -> (Self, String) {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let private = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![key.cert.der().clone()], private).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/T0/s3cret", listener.local_addr().unwrap().port());
+        let hook = Self { url, ..Self::default() };
+        let app = hook.app();
+        let listener = TlsListener { listener, acceptor: Arc::new(config).into() };
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (hook, key.cert.pem())
+    }
+
+    fn app(&self) -> Router {
+        Router::new().route("/T0/s3cret", post(take)).with_state(self.clone())
     }
 
     /// Everything that has come, once it is as wanted.
@@ -65,6 +92,30 @@ impl FakeHook {
         let pace = Pace { timeout: Duration::from_millis(200), pause: Duration::from_millis(20), tries: 3 };
         let webhook = Webhook::new(self.url.clone().into(), Format::Json, Duration::ZERO).unwrap();
         tokio::spawn(Notifier::new(webhook, pace).unwrap().run(Arc::clone(&stage.board)))
+    }
+}
+
+struct TlsListener {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.listener.accept().await.unwrap();
+            // Who does not trust the certificate goes away.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
     }
 }
 
@@ -200,4 +251,25 @@ async fn slack_gets_a_text_from_an_address_in_a_file() {
     let (_, metrics) = running.call(Method::GET, "/metrics").await;
     assert!(metrics.contains("autoscaler_notices_total{kind=\"scaled\",outcome=\"sent\"}"), "{metrics}");
     running.stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_behind_tls_is_told_if_its_certificate_is_trusted_and_only_then() {
+    let (hook, certificate) = FakeHook::start_tls().await;
+    let (mut stage, notifier) = stage(&hook).await;
+    stage.engine.add("s_web", 2, labels());
+    stage.round(START, 95.0).await;
+    stage.board.close();
+    notifier.await.unwrap();
+    assert_eq!(hook.bodies.lock().unwrap().len(), 0, "the system does not know this certificate");
+
+    let (engine, collector, directory) = (FakeEngine::start().await, FakeCollector::start().await, Directory::new());
+    let trusted = directory.0.join("trusted.pem");
+    std::fs::write(&trusted, certificate).unwrap();
+    engine.add("s_web", 2, labels());
+    collector.say(&snapshot("s_web", now_ms(), &[95.0, 95.0]));
+    let more = [("WEBHOOK_URL", hook.url.as_str()), ("SSL_CERT_FILE", trusted.to_str().unwrap())];
+    let _process = Process::start(&engine, &collector, &more, None);
+    let bodies = hook.until(|bodies| !bodies.is_empty()).await;
+    assert_eq!(kinds(&bodies), ["scaled"]);
 }
