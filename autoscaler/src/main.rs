@@ -1,7 +1,7 @@
 //! Wiring only: settings, logs, build, run until a signal, or one of the commands.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     process::ExitCode,
 };
 
@@ -89,8 +89,11 @@ async fn run_command(command: Command, mut env: Env) -> anyhow::Result<ExitCode>
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {
-    writeln!(std::io::stdout(), "{}", text.trim_end())?;
-    Ok(ExitCode::SUCCESS)
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        // Whoever reads has had enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        written => written.map(|()| ExitCode::SUCCESS).context("cannot write to standard output"),
+    }
 }
 
 async fn serve(env: Env) -> anyhow::Result<ExitCode> {

@@ -61,6 +61,13 @@ fn decide_answers_a_question_and_refuses_nonsense() {
 }
 
 #[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    let program = format!("set -o pipefail; '{}' decide --schema | head -c 1", env!("CARGO_BIN_EXE_autoscaler"));
+    let output = Command::new("bash").args(["-c", &program]).output().unwrap();
+    assert!(output.status.success() && output.stdout == b"{" && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn simulate_compares_policies_and_draws_them() {
     let path = |name: &str| {
         let path = std::env::temp_dir().join(format!("simulate-{}-{name}", std::process::id()));

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use autoscaler::scaling::Metric;
 use reqwest::Method;
+use serde_json::json;
 
 use crate::{
     engine::FakeEngine,
     program::{Running, now_ms},
-    rounds::labels,
+    rounds::{START, Stage, labels},
     snapshots::{FakeCollector, snapshot},
 };
 
@@ -102,4 +104,35 @@ async fn decisions_are_sent_as_they_are_made_and_listeners_do_not_hold_up_the_en
     let ended = async { while events.chunk().await.unwrap().is_some() {} };
     tokio::time::timeout(Duration::from_secs(2), ended).await.unwrap();
     tokio::time::timeout(Duration::from_secs(2), running.program).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_forecast_is_shown_with_its_skill_and_its_floor() {
+    let mut stage = Stage::new().await;
+    let mut labels = labels();
+    labels["swarm.autoscaler.algorithm"] = json!("predictive");
+    labels["swarm.autoscaler.maximum"] = json!("2");
+    stage.engine.add("s_foreseen", 2, labels);
+    // Two replicas that can become no more, and a load that rises from 10 to 50 %.
+    for round in 0..40_u64 {
+        let at_ms = START + round * 30_000;
+        stage.collector.say(&snapshot("s_foreseen", at_ms, &[10.0 + round as f64; 2]));
+        stage.rounder.run(at_ms).await;
+    }
+    let outlook = stage.board.service("s_foreseen", None).unwrap().detail.unwrap().decision.outlooks[&Metric::Cpu];
+    assert!(outlook.acts && outlook.forecast.skill > Some(0.0), "{outlook:?}");
+    assert!(outlook.forecast.expected > 0.49 && outlook.forecast.lead_ms == 75_000, "{outlook:?}");
+
+    // The figures are the process's own, so any server of it shows them.
+    let running = Running::start(&stage.engine, &stage.collector).await;
+    let (_, metrics) = running.call(Method::GET, "/metrics").await;
+    let shown = |name: &str| {
+        let start = format!("autoscaler_forecast_{name}{{service=\"s_foreseen\",metric=\"cpu\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&start));
+        line.unwrap_or_else(|| panic!("no {start}in {metrics}")).parse::<f64>().unwrap()
+    };
+    assert_eq!((shown("work"), shown("margin")), (outlook.forecast.expected, outlook.forecast.margin));
+    assert_eq!((Some(shown("skill_ratio")), shown("acts")), (outlook.forecast.skill, 1.0));
+    assert_eq!(shown("floor_replicas"), outlook.floor as f64);
+    running.stop.cancel();
 }

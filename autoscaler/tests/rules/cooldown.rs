@@ -99,3 +99,18 @@ fn the_first_reading_after_a_blind_time_does_not_shrink_at_once() {
     scene.history.note(&blind, &scene.policy, NOW - 30_000);
     assert_eq!(outcome(&scene.decide()), (Action::Hold, Reason::StabilizingDown, Some(90_000)));
 }
+
+#[test]
+fn recommendations_that_flutter_for_hours_are_kept_for_their_window_and_no_longer() {
+    let mut history = History::default();
+    let mut scene = cpu(&[50.0; 4]);
+    scene.policy.down_window_ms = Some(86_400_000);
+    for second in 0..5_000 {
+        let decision = Decision { recommended: second % 3, ..scene.decide() };
+        history.note(&decision, &scene.policy, NOW + second * 1_000);
+    }
+    assert_eq!(history.recommendations.len(), 1_000);
+    scene.policy.down_window_ms = Some(120_000);
+    history.note(&scene.decide(), &scene.policy, NOW + 5_000_000);
+    assert!(history.recommendations.len() <= 122, "{}", history.recommendations.len());
+}

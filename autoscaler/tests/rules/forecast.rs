@@ -88,6 +88,44 @@ fn a_daily_rush_is_foreseen_from_the_third_day_on() {
     assert!(third_day.expected > 1.5 * first_day.expected, "{third_day:?} {first_day:?}");
 }
 
+/// A hump from eight to four, five days of seven.
+fn week(at: u64) -> f64 {
+    let (day, hour) = ((at - NOW) / DAY % 7, ((at - NOW) % DAY) as f64 / HOUR as f64);
+    let hump = (hour / 8.0 * std::f64::consts::PI).sin();
+    100.0 + if day < 5 && hour < 8.0 { 400.0 * hump } else { 0.0 } + noise(at)
+}
+
+#[test]
+fn a_weekend_is_foreseen_from_the_third_week_on() {
+    let mut forecaster = Forecaster::default();
+    let mut lead = |from: u64, to: u64| {
+        let mut last = None;
+        for at in (from..to).step_by(300_000) {
+            last = forecaster.learn(week(at), at, 10 * MINUTE).or(last);
+        }
+        last.unwrap()
+    };
+    // Half an hour into the third Saturday the hump of the day before was well on its way.
+    let early = |day: u64| NOW + day * DAY + 30 * MINUTE;
+    let saturday = lead(NOW, early(19));
+    assert!(saturday.model == Model::Week && saturday.expected < 110.0, "{saturday:?}");
+    let monday = lead(early(19), early(21));
+    assert!(monday.model == Model::Week && monday.expected > 180.0 && monday.is_trusted(), "{monday:?}");
+}
+
+#[test]
+fn what_is_learnt_stops_growing_after_two_weeks() {
+    let mut forecaster = Forecaster::default();
+    let mut size = |from: u64, to: u64| {
+        for at in (NOW + from * DAY..NOW + to * DAY).step_by(300_000) {
+            forecaster.learn(100.0 + noise(at), at, LEAD);
+        }
+        format!("{forecaster:?}").len()
+    };
+    let (two_weeks, four_weeks) = (size(0, 16), size(16, 30));
+    assert!(four_weeks < two_weeks + two_weeks / 50, "{two_weeks} {four_weeks}");
+}
+
 #[test]
 fn a_time_that_does_not_go_forward_teaches_nothing() {
     let mut forecaster = Forecaster::default();
@@ -157,6 +195,26 @@ fn requests(n: u64, per_second: f64, at: u64, last: Option<Step>) -> Observed {
         task.cpu.as_mut().unwrap().at_ms = at;
     }
     scene.observed
+}
+
+#[test]
+fn it_looks_ahead_as_far_as_a_replica_takes_to_start_and_two_rounds() {
+    let mut scene = cpu(&[]).not_judged(Metric::Cpu);
+    scene = scene.judged(Metric::Requests, Rule::per_replica(100.0).unwrap());
+    scene.policy.forecast = true;
+    let mut foresight = Foresight::default();
+    let mut lead = |n, at: u64, last| {
+        let expected = foresight.look(&scene.policy, &requests(n, 100.0, at, last), last, at);
+        expected[&Metric::Requests].lead_ms
+    };
+    // Nothing is known: 15 s to start, and the collector's interval of 5 s.
+    assert_eq!(lead(2, NOW, None), 25_000);
+    assert_eq!(lead(2, NOW + 30_000, None), 15_000 + 60_000);
+    // The replica of this step was ready after 20 s.
+    let step = Some(Step { from: 2, to: 3, at_ms: NOW + 30_000 });
+    assert_eq!(lead(3, NOW + 60_000, step), 20_000 + 60_000);
+    // The same step teaches once.
+    assert_eq!(lead(3, NOW + 90_000, step), 20_000 + 60_000);
 }
 
 #[test]
