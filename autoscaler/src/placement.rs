@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use shared::snapshot::{Snapshot, TaskReading, TaskState};
 
-use crate::swarm::{Node, Placement, Resources, Service};
+use crate::swarm::{Node, Placement, Platform, Resources, Service};
 
 /// What the nodes have left in this round.
 #[derive(Debug)]
@@ -81,8 +81,24 @@ fn additional(placement: &Placement, free: Resources, here: u64) -> Option<u64> 
     [by_cpu, by_memory, by_number].into_iter().flatten().min()
 }
 
-/// Whether a node meets every constraint of the service.
+/// Whether a node is of a platform of the service and meets every constraint.
 fn accepts(placement: &Placement, node: &Node) -> bool {
+    let platforms = &placement.platforms;
+    (platforms.is_empty() || platforms.iter().any(|platform| is_of(platform, node))) && meets(placement, node)
+}
+
+fn is_of(platform: &Platform, node: &Node) -> bool {
+    let one_name = |arch: &str| match arch {
+        // Images and engines have two names for the same.
+        "x86_64" => "amd64".to_owned(),
+        "aarch64" => "arm64".to_owned(),
+        other => other.to_lowercase(),
+    };
+    let fits = |wanted: &str, there: &str| wanted.is_empty() || wanted.eq_ignore_ascii_case(there);
+    fits(&platform.os, &node.os) && fits(&one_name(&platform.arch), &one_name(&node.arch))
+}
+
+fn meets(placement: &Placement, node: &Node) -> bool {
     placement.constraints.iter().all(|constraint| {
         let (key, value, same) = match (constraint.split_once("!="), constraint.split_once("==")) {
             (Some((key, value)), _) => (key, value, false),

@@ -11,7 +11,7 @@ mod parse;
 mod socket;
 
 pub use edit::EditError;
-pub use nodes::{Node, Placement, Resources};
+pub use nodes::{Node, Placement, Platform, Resources};
 pub use socket::Engine;
 
 /// One service, as it was read.

@@ -96,6 +96,34 @@ fn constraints_choose_the_nodes() {
 }
 
 #[test]
+fn a_platform_chooses_the_nodes_under_either_of_its_names() {
+    let one_each = |platforms: Value| {
+        room(service("web", json!({"MaxReplicas": 1, "Platforms": platforms}), json!({})), &[]).unwrap()
+    };
+    for (platforms, nodes) in [
+        (json!([]), 2),
+        (json!([{"Architecture": "amd64", "OS": "linux"}]), 2),
+        (json!([{"Architecture": "x86_64", "OS": "linux"}]), 2),
+        (json!([{"OS": "linux"}]), 2),
+        (json!([{"Architecture": "arm64", "OS": "linux"}]), 0),
+        (json!([{"Architecture": "amd64", "OS": "windows"}]), 0),
+        (json!([{"Architecture": "arm64", "OS": "linux"}, {"Architecture": "amd64", "OS": "linux"}]), 2),
+    ] {
+        assert_eq!(one_each(platforms.clone()), nodes, "{platforms}");
+    }
+}
+
+#[test]
+fn a_port_of_the_node_is_taken_by_one_task() {
+    let published = |mode: &str, port: u64| {
+        let spec = json!({"Name": "web", "Mode": {"Replicated": {"Replicas": 1}},
+            "EndpointSpec": {"Ports": [{"PublishMode": mode, "PublishedPort": port, "TargetPort": 80}]}});
+        room(swarm::from_json(&json!({"ID": "web", "Version": {"Index": 1}, "Spec": spec})), &[("web", &["a"])])
+    };
+    assert_eq!((published("host", 8080), published("host", 0), published("ingress", 8080)), (Some(2), None, None));
+}
+
+#[test]
 fn drained_and_lost_nodes_hold_nothing() {
     for (availability, state) in [("drain", "ready"), ("pause", "ready"), ("active", "down")] {
         let node = json!([{"ID": "x", "Spec": {"Availability": availability}, "Status": {"State": state}}]);

@@ -34,10 +34,24 @@ pub struct Node {
 pub struct Placement {
     /// Conditions on the node, as they were written.
     pub constraints: Vec<String>,
+    /// Systems that its image is made for; any of them will do, and none is every one.
+    pub platforms: Vec<Platform>,
     /// Most tasks on one node; 0 is no limit.
     pub most_per_node: u64,
     /// What each task reserves; 0 is nothing.
     pub reserved: Resources,
+}
+
+/// A system; what is empty is any.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Platform {
+    /// Operating system.
+    #[serde(rename = "OS")]
+    pub os: String,
+    /// Processor architecture.
+    #[serde(rename = "Architecture")]
+    pub arch: String,
 }
 
 /// Processor and memory.
@@ -77,17 +91,9 @@ struct RawNodeSpec {
 #[serde(rename_all = "PascalCase", default)]
 struct RawDescription {
     hostname: String,
-    platform: RawPlatform,
+    platform: Platform,
     resources: Resources,
     engine: RawEngine,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct RawPlatform {
-    #[serde(rename = "OS")]
-    os: String,
-    architecture: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -114,6 +120,7 @@ pub(super) struct RawTemplate {
 #[serde(rename_all = "PascalCase", default)]
 struct RawPlacement {
     constraints: Option<Vec<String>>,
+    platforms: Option<Vec<Platform>>,
     max_replicas: u64,
 }
 
@@ -123,13 +130,37 @@ struct RawResources {
     reservations: Option<Resources>,
 }
 
-impl From<RawTemplate> for Placement {
-    fn from(raw: RawTemplate) -> Self {
-        let placement = raw.placement.unwrap_or_default();
+/// What a service publishes.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct RawEndpoint {
+    ports: Option<Vec<RawPort>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct RawPort {
+    published_port: u64,
+    publish_mode: String,
+}
+
+impl RawEndpoint {
+    /// Whether a task takes a certain port of its node, which only one can.
+    fn takes_a_port(&self) -> bool {
+        self.ports.iter().flatten().any(|port| port.publish_mode == "host" && port.published_port > 0)
+    }
+}
+
+impl Placement {
+    /// From the two parts of a specification that say something about nodes.
+    pub(super) fn new(template: RawTemplate, endpoint: Option<&RawEndpoint>) -> Self {
+        let placement = template.placement.unwrap_or_default();
+        let takes_a_port = endpoint.is_some_and(RawEndpoint::takes_a_port);
         Self {
             constraints: placement.constraints.unwrap_or_default(),
-            most_per_node: placement.max_replicas,
-            reserved: raw.resources.and_then(|resources| resources.reservations).unwrap_or_default(),
+            platforms: placement.platforms.unwrap_or_default(),
+            most_per_node: if takes_a_port { 1 } else { placement.max_replicas },
+            reserved: template.resources.and_then(|resources| resources.reservations).unwrap_or_default(),
         }
     }
 }
@@ -147,7 +178,7 @@ impl From<RawNode> for Node {
             hostname: raw.description.hostname,
             role: raw.spec.role,
             os: raw.description.platform.os,
-            arch: raw.description.platform.architecture,
+            arch: raw.description.platform.arch,
             labels: raw.spec.labels.unwrap_or_default(),
             engine_labels: raw.description.engine.labels.unwrap_or_default(),
             takes_tasks: raw.spec.availability == "active" && raw.status.state == "ready",

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Previous, Service, SwarmError, nodes::RawTemplate};
+use super::{
+    Placement, Previous, Service, SwarmError,
+    nodes::{RawEndpoint, RawTemplate},
+};
 use crate::scaling::{Mode, Rollout};
 
 #[derive(Deserialize)]
@@ -43,6 +46,7 @@ struct RawSpec {
     mode: RawMode,
     #[serde(default)]
     task_template: RawTemplate,
+    endpoint_spec: Option<RawEndpoint>,
 }
 
 #[derive(Deserialize, Default)]
@@ -88,7 +92,7 @@ pub(super) fn service(text: &str) -> Result<Service, SwarmError> {
             replicas: previous.mode.split().1,
             labels: previous.labels.unwrap_or_default(),
         }),
-        placement: spec.task_template.into(),
+        placement: Placement::new(spec.task_template, spec.endpoint_spec.as_ref()),
         spec: raw.spec.get().to_owned(),
     })
 }
