@@ -14,10 +14,12 @@ pub mod point;
 /// The file.
 pub mod store;
 
-/// The thread that alone touches the file.
+/// The handle by which the file is written and read.
 pub mod keeper;
 
-/// From the board to the file.
+mod desk;
+
+/// From the board to the keeper.
 pub mod follow;
 
 pub use keeper::{Keeper, QueryError};

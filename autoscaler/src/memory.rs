@@ -36,7 +36,7 @@ enum Recalled {
     No,
     /// Asked for, and on its way.
     Soon(oneshot::Receiver<Foresight>),
-    /// It is part of what was learnt, or it was nothing.
+    /// It is part of what was learnt.
     Yes,
 }
 
@@ -92,7 +92,8 @@ impl Memory {
                     Recalled::Yes
                 }
                 Err(TryRecvError::Empty) => Recalled::Soon(soon),
-                Err(TryRecvError::Closed) => Recalled::Yes,
+                // The history cannot be read: it is asked for again.
+                Err(TryRecvError::Closed) => Recalled::No,
             },
             (recalled, _) => recalled,
         };

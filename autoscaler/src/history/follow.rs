@@ -47,9 +47,10 @@ impl Follower {
         let mut handed = HashMap::new();
         for status in services {
             let (mut at_ms, mut known) = self.handed.remove(&status.service).unwrap_or_default();
-            let due = status.decided_at_ms >= at_ms.saturating_add(self.spacing_ms);
-            // Without a look at the Swarm, the board shows an earlier round.
-            if let Some(point) = Point::of(status).filter(|_| due && status.decided_at_ms > at_ms) {
+            let apart_ms = status.decided_at_ms.abs_diff(at_ms);
+            // Without a look at the Swarm, the board shows the round before.
+            let due = apart_ms > 0 && apart_ms >= self.spacing_ms;
+            if let Some(point) = due.then(|| Point::of(status)).flatten() {
                 at_ms = point.at_ms;
                 batch.points.push((status.service.clone(), point));
                 let profile = status

@@ -137,7 +137,8 @@ impl Store {
             for service in &services {
                 thin(&mut points, service, since, until)?;
             }
-            marks.insert(THINNED_UNTIL, until.max(since))?;
+            // Also when the clock was set back: to thin out twice is to thin out once.
+            marks.insert(THINNED_UNTIL, until)?;
 
             let mut oldest_kept = now_ms.saturating_sub(self.limits.age_ms);
             forget(&mut points, &services, oldest_kept)?;

@@ -178,3 +178,18 @@ fn spoil(path: &Path, damage: u64, length: u64) {
         _ => file.write_all_at(b"redb of tomorrow", 0).unwrap(),
     }
 }
+
+#[tokio::test]
+async fn every_service_that_asks_gets_its_past_however_many_ask_at_once() {
+    let directory = Directory::new();
+    let keeper = Keeper::start(directory.place(Limits::default()), Arc::<Board>::default(), START).unwrap();
+    keeper.record(batch("web", [point(START, 2, 0.5)]), START);
+    let asked: Vec<_> = (0..500).map(|number| keeper.recall(&format!("s_{number}"))).collect();
+    let web = keeper.recall("web").await.unwrap();
+    assert_eq!(web.start_up_ms(), Some(12_000));
+    for foresight in asked {
+        assert_eq!(foresight.await.unwrap().start_up_ms(), None);
+    }
+    keeper.close().await;
+    assert!(keeper.recall("web").await.is_err(), "what is closed says so instead of never answering");
+}
