@@ -1,17 +1,20 @@
-//! One round's thinking for a large Swarm: 10,000 services with 100,000 tasks.
-//! `cargo bench -p autoscaler`
-#![allow(clippy::unwrap_used, missing_docs)]
+//! One round's thinking for a large Swarm, 10,000 services with 100,000 tasks, and the memory
+//! that it takes: after the first rounds it stays what it is.
+//! `cargo bench -p autoscaler --bench tick`
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::hint::black_box;
 
 use autoscaler::scaling::{
-    Action, Foresight, History, Observed, Policy, Reading, Sample, Task, TaskState, decide, policy::MOST_REPLICAS,
+    Action, Forecaster, Foresight, History, Observed, Policy, Reading, Sample, Task, TaskState, decide,
+    policy::MOST_REPLICAS,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const SERVICES: u64 = 10_000;
 const TASKS_EACH: u64 = 10;
 const NOW: u64 = 1_800_000_000_000;
+const DAY: u64 = 86_400_000;
 
 /// Services from idle to saturated, so that every way through the rules is taken.
 fn swarm() -> Vec<(Policy, Observed, History)> {
@@ -58,5 +61,47 @@ fn tick(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, tick);
+/// Bytes of this process that are in memory, as the kernel counts them.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// What all services together, and what one forecast, keep in memory. It comes first: what a
+/// benchmark has freed would be used again, and not show.
+fn memory(_: &mut Criterion) {
+    const FORECASTERS: u64 = 100;
+    let start = resident();
+    let mut forecasters = vec![Forecaster::default(); FORECASTERS as usize];
+    let mut learn = |days: std::ops::Range<u64>| {
+        for at in (NOW + days.start * DAY..NOW + days.end * DAY).step_by(300_000) {
+            let work = 100.0 + 50.0 * ((at % DAY) as f64 / DAY as f64 * std::f64::consts::TAU).sin();
+            for forecaster in &mut forecasters {
+                black_box(forecaster.learn(work, at, 75_000));
+            }
+        }
+        (resident() - start) / FORECASTERS / 1024
+    };
+    let (two_weeks, five_weeks) = (learn(0..15), learn(15..35));
+    println!("memory: {two_weeks} kB for what one forecast has learnt in 15 days, {five_weeks} kB in 35");
+
+    let start = resident();
+    let mut services = swarm();
+    let mut now = NOW;
+    let mut rounds = |count| {
+        for _ in 0..count {
+            now += 30_000;
+            for (policy, observed, history) in &mut services {
+                let decision = decide(policy, observed, history, now);
+                history.note(&decision, policy, now);
+            }
+        }
+        (resident() - start) >> 20
+    };
+    let (few, many) = (rounds(10), rounds(190));
+    println!("memory: {few} MB for 10,000 services and 100,000 tasks after 10 rounds, {many} MB after 200");
+}
+
+criterion_group!(benches, memory, tick);
 criterion_main!(benches);

@@ -11,6 +11,7 @@ mod lookback;
 mod manners;
 mod orders;
 mod program;
+mod readme;
 mod replay;
 mod rounds;
 mod snapshots;

@@ -136,3 +136,21 @@ async fn a_forecast_is_shown_with_its_skill_and_its_floor() {
     assert_eq!(shown("floor_replicas"), outlook.floor as f64);
     running.stop.cancel();
 }
+
+#[tokio::test]
+async fn a_wrong_label_is_loud_and_its_mending_is_seen() {
+    let (engine, collector) = (FakeEngine::start().await, FakeCollector::start().await);
+    let mut wrong = labels();
+    wrong["swarm.autoscaler.maximun"] = json!("9");
+    engine.add("s_typo", 2, wrong);
+    let running = Running::start(&engine, &collector).await;
+    let account = running.until("/api/v1/services", |list| list["services"][0]["service"] == "s_typo").await;
+    assert_eq!(account["services"][0]["config_errors"][0], "swarm.autoscaler.maximun: no such label");
+    let (_, metrics) = running.call(Method::GET, "/metrics").await;
+    assert!(metrics.contains("autoscaler_config_errors{service=\"s_typo\"} 1"), "{metrics}");
+    engine.change("s_typo", |spec| spec["Labels"] = labels());
+    running.until("/api/v1/services/typo", |s| s["config_errors"].as_array().is_some_and(Vec::is_empty)).await;
+    let (_, metrics) = running.call(Method::GET, "/metrics").await;
+    assert!(metrics.contains("autoscaler_config_errors{service=\"s_typo\"} 0"), "{metrics}");
+    running.stop.cancel();
+}

@@ -11,8 +11,11 @@ pub(super) const WEEK_MS: u64 = 7 * DAY_MS;
 /// Width of a mean.
 const SLOT_MS: u64 = 300_000;
 
+/// Slots of a day, by which the memory for them grows.
+const DAY_SLOTS: usize = (DAY_MS / SLOT_MS) as usize;
+
 /// Two weeks and a day, so that two full weeks can be compared.
-const MOST_SLOTS: usize = (15 * DAY_MS / SLOT_MS) as usize;
+const MOST_SLOTS: usize = 15 * DAY_SLOTS;
 
 /// Correlation with the period before from which on a period is believed.
 const CONFIRMED: f64 = 0.5;
@@ -25,7 +28,8 @@ const DENSITY: f64 = 0.8;
 pub(super) struct Seasons {
     /// Number of the first slot since 1970.
     first: u64,
-    slots: VecDeque<Option<f64>>,
+    /// Seven digits are enough for a mean; there is one of these for each service and metric.
+    slots: VecDeque<Option<f32>>,
     sum: f64,
     count: u32,
     /// Whether the day and the week show in the data; looked at once per slot.
@@ -47,13 +51,16 @@ impl Seasons {
         self.sum += value;
         self.count += 1;
         if let Some(last) = self.slots.back_mut() {
-            *last = Some(self.sum / f64::from(self.count));
+            *last = Some((self.sum / f64::from(self.count)) as f32);
         }
     }
 
     /// Begins the next slot.
     fn close(&mut self) {
         (self.sum, self.count) = (0.0, 0);
+        if self.slots.len() == self.slots.capacity() {
+            self.slots.reserve_exact(DAY_SLOTS);
+        }
         self.slots.push_back(None);
         if self.slots.len() > MOST_SLOTS {
             self.slots.pop_front();
@@ -66,7 +73,11 @@ impl Seasons {
     /// The mean of the slot at that time.
     pub(super) fn at(&self, at_ms: u64) -> Option<f64> {
         let index = (at_ms / SLOT_MS).checked_sub(self.first)?;
-        *self.slots.get(usize::try_from(index).ok()?)?
+        self.slot(usize::try_from(index).ok()?)
+    }
+
+    fn slot(&self, index: usize) -> Option<f64> {
+        self.slots.get(index).copied().flatten().map(f64::from)
     }
 
     /// Between the middles of two slots, so that a step from slot to slot does not show.
@@ -100,7 +111,7 @@ impl Seasons {
         // The open slot is left out.
         let whole = self.slots.len().checked_sub(1)?;
         let start = whole.checked_sub(2 * period)?;
-        let pairs = (start..start + period).filter_map(|i| (*self.slots.get(i)?).zip(*self.slots.get(i + period)?));
+        let pairs = (start..start + period).filter_map(|i| self.slot(i).zip(self.slot(i + period)));
         let pairs: Vec<_> = pairs.collect();
         let n = pairs.len() as f64;
         if n < DENSITY * period as f64 {
