@@ -2,6 +2,7 @@
 //! each test waits until the stack is at rest and leaves it as it found it.
 
 mod guide;
+mod lookback;
 mod operate;
 mod resilience;
 mod scaling;

@@ -78,7 +78,7 @@ fn compare(asked: &Replay, recording: &Recording) -> anyhow::Result<String> {
         known.or(asked.comparison.capacity.map(|capacity| (capacity, 100.0))).with_context(|| {
             format!("what one replica carries of its {} is not known: say it with --capacity", load.metric.name())
         })?;
-    let model = asked.comparison.model(capacity, profile.start_up_ms, target)?;
+    let model = asked.comparison.model(capacity, target, (profile.start_up_ms, load.interval_ms()))?;
     let name = load.metric.name();
     let base = load.modelled(&profile.policy).with_context(|| format!("its policy does not judge it on {name}"))?;
     // With policies of one's own, algorithms are compared when they are asked for.
@@ -101,17 +101,18 @@ fn compare(asked: &Replay, recording: &Recording) -> anyhow::Result<String> {
 }
 
 fn head(recording: &Recording, load: &Load, capacity: f64) -> String {
-    let (hours, gaps) = (load.trace.seconds() / 3600.0, load.gaps_ms as f64 / 3_600_000.0);
     let mut head = format!(
-        "{}: {hours:.1} hours, {} points, {} peak {:.2} and mean {:.2}, {capacity:.2} per replica",
+        "{}: {}, {} points, {} peak {:.2} and mean {:.2}, {capacity:.2} per replica",
         recording.service,
+        span(load.trace.seconds()),
         recording.points.len(),
         load.metric.name(),
         load.trace.peak(),
         load.trace.mean()
     );
-    if gaps > 0.0 {
-        head += &format!("\nnothing is recorded of {gaps:.1} hours, for which the value before them is taken");
+    if load.gaps_ms > 0 {
+        let gaps = span(load.gaps_ms as f64 / 1000.0);
+        head += &format!("\nnothing is recorded of {gaps}, for which the value before is taken");
     }
     if load.saturated_percent > 0.0 {
         let percent = load.saturated_percent;
@@ -120,6 +121,11 @@ fn head(recording: &Recording, load: &Load, capacity: f64) -> String {
         );
     }
     head
+}
+
+/// A time for people.
+fn span(seconds: f64) -> String {
+    if seconds < 7_200.0 { format!("{:.0} minutes", seconds / 60.0) } else { format!("{:.1} hours", seconds / 3_600.0) }
 }
 
 /// Reads either kind of file.

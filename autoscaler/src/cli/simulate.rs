@@ -39,9 +39,9 @@ pub struct Comparison {
     /// Seconds until a new replica serves; without it what is recorded, or 15.
     #[arg(long)]
     start_up: Option<f64>,
-    /// Seconds between two decisions.
-    #[arg(long, default_value_t = 30.0)]
-    interval: f64,
+    /// Seconds between two decisions; without it what is recorded, or 30.
+    #[arg(long)]
+    interval: Option<f64>,
     /// Where to draw a chart.
     #[arg(long)]
     svg: Option<PathBuf>,
@@ -50,8 +50,9 @@ pub struct Comparison {
     json: bool,
 }
 
-/// Until a new replica serves, when nobody says how long.
-const USUAL_START_UP: f64 = 15.0;
+/// What holds when nobody says anything else.
+const USUAL_START_UP_MS: u64 = 15_000;
+const USUAL_INTERVAL_MS: u64 = 30_000;
 
 /// Runs it, and gives what is to be printed.
 pub fn run(asked: &Simulation) -> anyhow::Result<String> {
@@ -63,7 +64,7 @@ pub fn run(asked: &Simulation) -> anyhow::Result<String> {
         Some(Rule::Band { up, .. } | Rule::Ceiling { up } | Rule::Target { target: up }) => *up,
         _ => 70.0,
     };
-    let model = comparison.model(trace.peak() / 20.0, None, target)?;
+    let model = comparison.model(trace.peak() / 20.0, target, (None, None))?;
     let names = comparison.names();
     let candidates = simulate::candidates(&names, &policy, &trace, &model).map_err(|error| anyhow!(error))?;
     let hours = trace.seconds() / 3600.0;
@@ -99,15 +100,24 @@ impl Comparison {
         self.algorithms.clone()
     }
 
-    /// The model, with what is known where nothing is asked for.
-    pub(super) fn model(&self, capacity: f64, start_up_ms: Option<u64>, target: f64) -> anyhow::Result<Model> {
+    /// The model, with what is known where nothing is asked for: capacity and its target, and in
+    /// milliseconds start-up time and interval.
+    pub(super) fn model(
+        &self,
+        capacity: f64,
+        target: f64,
+        (start_up_ms, interval_ms): (Option<u64>, Option<u64>),
+    ) -> anyhow::Result<Model> {
         let capacity = self.capacity.unwrap_or(capacity).max(f64::MIN_POSITIVE);
         anyhow::ensure!(capacity.is_finite(), "--capacity {capacity}: allowed is a number above 0");
-        let start_up_ms = match (self.start_up, start_up_ms) {
-            (None, Some(measured)) => measured,
-            (asked, _) => millis("start-up", asked.unwrap_or(USUAL_START_UP), 0.0)?,
-        };
-        Ok(Model { capacity, start_up_ms, interval_ms: millis("interval", self.interval, 1.0)?, target })
+        let start_up_ms = start_up_ms.unwrap_or(USUAL_START_UP_MS);
+        let interval_ms = interval_ms.unwrap_or(USUAL_INTERVAL_MS);
+        Ok(Model {
+            capacity,
+            start_up_ms: self.start_up.map_or(Ok(start_up_ms), |seconds| millis("start-up", seconds, 0.0))?,
+            interval_ms: self.interval.map_or(Ok(interval_ms), |seconds| millis("interval", seconds, 1.0))?,
+            target,
+        })
     }
 
     /// Runs the candidates and shows them, `known` rows first.

@@ -46,12 +46,8 @@ pub enum StoreError {
 impl From<redb::Error> for StoreError {
     fn from(error: redb::Error) -> Self {
         use redb::Error as E;
-        let foreign = |error: &io::Error| {
-            matches!(
-                error.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::PermissionDenied
-            )
-        };
+        let foreign =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
         match &error {
             E::Corrupted(_) | E::UpgradeRequired(_) | E::TableTypeMismatch { .. } | E::TypeDefinitionChanged { .. } => {
                 Self::Unusable(error.to_string())
@@ -86,9 +82,14 @@ impl Store {
     pub fn open(directory: &Path, limits: Limits) -> Result<Self, StoreError> {
         let failed = |error: io::Error| StoreError::Failed(format!("{}: {error}", directory.display()));
         fs::create_dir_all(directory).map_err(failed)?;
+        let file = directory.join(FILE);
+        let foreign = fs::OpenOptions::new().append(true).open(&file);
+        if foreign.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+            take_over(&file).map_err(failed)?;
+        }
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
-        let database = builder.create(directory.join(FILE)).map_err(redb::Error::from)?;
+        let database = builder.create(file).map_err(redb::Error::from)?;
         Ok(Self { database, limits })
     }
 
@@ -163,6 +164,14 @@ impl Store {
     pub fn reader(&self) -> Result<Reader, StoreError> {
         Ok(Reader(self.database.begin_read().map_err(redb::Error::from)?))
     }
+}
+
+/// A copy of our own in place of a file that may only be read: the user that the autoscaler
+/// runs as has changed.
+fn take_over(file: &Path) -> io::Result<()> {
+    let copy = file.with_extension("copy");
+    fs::write(&copy, fs::read(file)?)?;
+    fs::rename(copy, file)
 }
 
 /// A view that does not change.

@@ -90,6 +90,15 @@ impl Load {
         }
     }
 
+    /// How often it was decided of late; `None` when a single point does not tell.
+    #[must_use]
+    pub fn interval_ms(&self) -> Option<u64> {
+        let newest = self.replicas.iter().rev().map(|step| step.0);
+        let gaps = newest.clone().zip(newest.skip(1)).map(|(later, earlier)| later - earlier);
+        // The shortest of a few is no gap.
+        gaps.take(10).min()
+    }
+
     /// Lets all candidates but those of a fixed count begin with the replicas that there were.
     pub fn begin(&self, candidates: &mut [Candidate]) {
         let first = self.replicas.first().map_or(1, |first| first.1);
