@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    scaling::{Metric, Policy, Rule},
+    scaling::{Metric, Policy, Rule, policy::MOST_REPLICAS},
     simulate::{self, Candidate, Model, Row, Trace, report},
 };
 
@@ -108,8 +108,10 @@ impl Comparison {
         target: f64,
         (start_up_ms, interval_ms): (Option<u64>, Option<u64>),
     ) -> anyhow::Result<Model> {
+        if let Some(asked) = self.capacity {
+            anyhow::ensure!(asked.is_finite() && asked > 0.0, "--capacity {asked}: allowed is a number above 0");
+        }
         let capacity = self.capacity.unwrap_or(capacity).max(f64::MIN_POSITIVE);
-        anyhow::ensure!(capacity.is_finite(), "--capacity {capacity}: allowed is a number above 0");
         let start_up_ms = start_up_ms.unwrap_or(USUAL_START_UP_MS);
         let interval_ms = interval_ms.unwrap_or(USUAL_INTERVAL_MS);
         Ok(Model {
@@ -129,6 +131,12 @@ impl Comparison {
         trace: &Trace,
         model: &Model,
     ) -> anyhow::Result<String> {
+        let most = model.demand(trace.peak());
+        anyhow::ensure!(
+            most <= MOST_REPLICAS,
+            "--capacity {}: the peak would take {most} replicas, allowed are {MOST_REPLICAS}",
+            model.capacity
+        );
         let bar = progress(candidates.len(), trace, model)?;
         let mut rows = known;
         rows.extend(simulate::run(candidates, trace, model, &|ms| bar.inc(ms)));

@@ -91,6 +91,39 @@ fn simulate_compares_policies_and_draws_them() {
 }
 
 #[test]
+fn simulate_takes_a_policy_and_refuses_what_makes_no_sense() {
+    let path = |name: &str, text: &str| {
+        let path = std::env::temp_dir().join(format!("simulate-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let trace = path("steady.csv", "0,9000\n1,9000\n2,9000\n");
+    let policy = path("policy.json", r#"{"bounds": {"min": 3, "max": 3}, "metrics": {"cpu": {"up": 50, "down": 10}}}"#);
+    let broken = path("broken.json", r#"{"bounds": {"min": 3, "max": 2}, "metrics": {}}"#);
+    let usual = ["simulate", "--trace", &trace, "--algorithm", "linear", "--json"];
+    let with = |more: &[&str]| autoscaler(&[&usual[..], more].concat(), &[], "");
+    let rows: Value = serde_json::from_slice(&with(&["--policy", &policy]).stdout).unwrap();
+    // Three replicas for three minutes, whatever the load is.
+    assert_eq!((rows[0]["actions"].as_u64(), rows[0]["replica_hours"].as_f64()), (Some(0), Some(0.15)));
+    for (more, word) in [
+        (["--policy", &broken], "bounds 3 to 2"),
+        (["--policy", "/nowhere.json"], "cannot read /nowhere.json"),
+        (["--interval", "0"], "--interval 0: allowed is 1 to 86400"),
+        (["--start-up", "86401"], "--start-up 86401: allowed is 0 to 86400"),
+        (["--capacity", "NaN"], "--capacity NaN: allowed is a number above 0"),
+        (["--capacity", "0"], "--capacity 0: allowed is a number above 0"),
+        (["--capacity", "1e-9"], "allowed are 100000"),
+    ] {
+        let output = with(&more);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains(word), "{more:?}: {error}");
+    }
+    for path in [trace, policy, broken] {
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn a_long_simulation_shows_its_progress_on_a_terminal_and_nowhere_else() {
     let trace = std::env::temp_dir().join(format!("simulate-{}-long.csv", std::process::id()));
     std::fs::write(&trace, "step,requests\n0,9000\n1,9000\n").unwrap();

@@ -143,6 +143,19 @@ async fn a_count_that_somebody_sets_by_hand_is_respected_whether_or_not_we_ever_
 }
 
 #[tokio::test]
+async fn a_count_set_by_hand_is_respected_by_an_autoscaler_that_was_away_meanwhile() {
+    let mut stage = Stage::new().await;
+    stage.engine.add("s_web", 2, labels());
+    stage.round(START, 90.0).await;
+    stage.engine.change("s_web", |spec| spec["Mode"]["Replicated"]["Replicas"] = json!(5));
+    stage.restart();
+    for seconds in [200, 700] {
+        stage.round(START + seconds * 1_000, 10.0).await;
+        assert_eq!((stage.engine.replicas("s_web"), stage.reason()), (5, Reason::Manual), "{seconds}");
+    }
+}
+
+#[tokio::test]
 async fn a_count_set_by_hand_is_handed_back_by_resuming() {
     for by_order in [true, false] {
         let mut stage = Stage::new().await;

@@ -38,3 +38,13 @@ fn the_rules_are_pure() {
         }
     }
 }
+
+#[test]
+fn no_service_is_known_by_name() {
+    for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let text = fs::read_to_string(&path).unwrap().to_lowercase();
+        for name in ["postgres", "redis", "nginx", "scalable-backend", "scalable_backend", "_api\""] {
+            assert!(!text.contains(name), "{}: {name}", path.display());
+        }
+    }
+}
