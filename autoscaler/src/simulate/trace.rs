@@ -2,6 +2,9 @@
 
 use chrono::DateTime;
 
+/// In one row; more is no load but a slip.
+const MOST_REQUESTS: f64 = 1e15;
+
 /// Requests per second, constant from one row to the next.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
@@ -21,7 +24,7 @@ impl Trace {
             let line = line.trim();
             let (time, requests) = line.split_once(',').unwrap_or((line, ""));
             let (time, requests) = (moment(time.trim(), step_ms), requests.trim().parse::<f64>().ok());
-            let row = match (time, requests.filter(|requests| requests.is_finite() && *requests >= 0.0)) {
+            let row = match (time, requests.filter(|requests| (0.0..=MOST_REQUESTS).contains(requests))) {
                 (Some(time), Some(requests)) => (time, requests),
                 // The first line may be a heading.
                 _ if line.is_empty() || index == 0 => continue,

@@ -37,6 +37,7 @@ fn traces_are_read_with_times_or_steps_and_refused_with_the_line() {
         ("0,1\nx,2", "line 2"),
         ("0,1\n1,-2", "line 2"),
         ("0,1\n1,NaN", "line 2"),
+        ("0,1\n1,1e16", "line 2"),
         ("1,1\n1,2", "not after"),
     ] {
         let error = Trace::parse(text, 60_000).unwrap_err();
@@ -131,6 +132,20 @@ proptest::proptest! {
             // 60 replicas to come and go one by one, each at its cooldown of two minutes.
             let last = row.run.actions.last().map_or(0.0, |action| action.0);
             proptest::prop_assert!(last < 3.0 * 3_600.0, "{}: {:?}", row.name, row.run.actions);
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_trace_of_any_text_is_refused_or_makes_sense(
+        rows in proptest::collection::vec(("[0-9]{0,20}|.{0,4}", "[0-9.e-]{0,6}|.{0,4}"), 0..6), step_ms in proptest::prelude::any::<u64>()
+    ) {
+        let lines: Vec<_> = rows.iter().map(|(time, requests)| format!("{time},{requests}")).collect();
+        if let Ok(trace) = Trace::parse(&lines.join("\n"), step_ms) {
+            let (peak, mean) = (trace.peak(), trace.mean());
+            proptest::prop_assert!(peak.is_finite() && mean.is_finite() && 0.0 <= mean && mean <= peak * 1.000_001, "{mean} {peak}");
+            proptest::prop_assert!(trace.start_ms() < trace.end_ms() && trace.seconds() > 0.0, "{trace:?}");
         }
     }
 }
