@@ -24,6 +24,8 @@ done
 export STACK_NAME="sbe2e-$$" NETWORK_SUBNET="10.88.$(($$ % 250)).0/24" NGINX_CONFIG="sbe2e-$$_nginx.conf"
 # Minutes become seconds; the relations between the settings stay those of the defaults.
 export SCALING_ALGORITHM=linear MIN_REPLICAS=2 MAX_REPLICAS=5 CHECK_INTERVAL=2 COOLDOWN_PERIOD=10 WARM_UP=4
+# Low enough for the same load to reach the maximum on a fast machine, too.
+export CPU_SCALE_UP_THRESHOLD=50
 export COLLECT_INTERVAL=1 CPU_WINDOW=5 HTTP_WINDOW=10 HEALTH_CHECK_INTERVAL=5 API_HEALTH_CHECK_INTERVAL=2 API_CPU_LIMIT=0.12
 
 cleanup() {

@@ -17,7 +17,7 @@ const RAMP: &[&str] = &["--ramp", "45"];
 #[tokio::test]
 async fn load_scales_up_a_redeploy_keeps_the_count_and_rest_scales_down_without_a_failed_request() -> Result<()> {
     let stack = Stack::at_rest().await?;
-    let load = Load::start(&stack, 60, 105, RAMP)?;
+    let load = Load::start(&stack, 72, 105, RAMP)?;
     eventually("the api is scaled up to its maximum", Duration::from_secs(95), || async {
         let wanted = stack.wanted("api")?;
         ensure!(wanted == MAXIMUM, "wants {wanted}");
