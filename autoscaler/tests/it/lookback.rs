@@ -47,7 +47,7 @@ async fn decisions_and_readings_of_a_former_life_are_shown() {
             assert!(first["floor"].is_null() && first["at_ms"].as_u64().unwrap() >= begun);
         }
         running.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(3), running.program).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(10), running.program).await.unwrap().unwrap();
     }
     let store = Store::open(&directory.0, Limits::default()).unwrap();
     assert_eq!(store.reader().unwrap().points("s_past", 0, u64::MAX).unwrap().len(), 2, "one of each life");

@@ -62,7 +62,7 @@ async fn the_server_tells_why_and_lets_nobody_change_anything() {
     assert!(page.contains("<script src=\"/status.js\">") && !page.contains("http:") && !page.contains("https:"));
 
     running.stop.cancel();
-    tokio::time::timeout(Duration::from_secs(3), running.program).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), running.program).await.unwrap().unwrap();
 }
 
 #[tokio::test]
