@@ -128,8 +128,8 @@ for image in "$POSTGRES_IMAGE" "$REDIS_IMAGE" "$NGINX_IMAGE"; do
   docker image inspect "$image" >/dev/null 2>&1 || die "there is no image $image: ./deploy-autoscaling.sh --build makes it"
 done
 
-# One run at a time, so that whatever carries the label is a leftover.
-exec 8<"scripts/test-images.sh"
+# One run at a time on this machine, so that whatever carries the label is a leftover.
+exec 8>"$folders-lock"
 flock -n 8 || { say 'waiting for another run to end'; flock 8; }
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
