@@ -186,12 +186,16 @@ has_items() {
   sql "$STACK_NAME" "select title from items where title like 'backup-$$-%'" | LC_ALL=C sort >"$work/found"
   is "$(LC_ALL=C comm -23 "$work/expected" "$work/found")" '' && is "$(uniq -d "$work/found")" ''
 }
+# titled TITLE: the item, as any of the api's replicas and the cache see it.
+titled() { is "$(api "/items/$item" -H "Authorization: Bearer $token")" 200 && is "$(field title)" "$1"; }
 counts() { local service; for service in api redis postgres-replica; do replicas "${STACK_NAME}_$service"; done | xargs; }
 
 test_deployed() {
   : "${STACK_NAME:?}" "${HTTP_PORT:?}"
-  local token before all file wanted
+  local token item before all file wanted
   sign_in || die "cannot sign in: $(cat "$work/answer")"
+  create first >/dev/null
+  item=$(field id)
   : >"$work/acknowledged"
   create_on &
   writer=$!
@@ -201,16 +205,19 @@ test_deployed() {
   within 60 acknowledged $((before + 20)) || true
   stop_writer
   all=$(wc -l <"$work/acknowledged")
+  api "/items/$item" -X PUT -H "Authorization: Bearer $token" -d '{"title":"changed"}' >/dev/null
+  titled changed || die 'an item could not be changed'
   wanted=$(counts)
   check 'the stack is restored from a backup made under load' restore "$STACK_NAME" --yes "$file"
   check 'every item acknowledged before the backup is there once' has_items "$before"
-  check 'who was signed in is signed in' equals 200 api /items -H "Authorization: Bearer $token"
+  check 'who was signed in is signed in, and what was cached is forgotten' titled "backup-$$-first"
   check 'a create of before the backup is not doubled when it is repeated' equals 201 create "$(head -n 1 "$work/acknowledged")"
   check 'nor is there a second row' has_items "$before"
   check 'new items are taken' equals 201 create after
   check 'the replica counts are what they were' equals "$wanted" counts
   check 'an undo' restore "$STACK_NAME" --yes --undo
   check 'every acknowledged item is there once again' has_items "$all"
+  check 'as it was changed' titled changed
   check 'the replica counts are still what they were' equals "$wanted" counts
 }
 
