@@ -1,9 +1,10 @@
 //! Who is the primary and which standbys may be read from. A value that the follower makes anew each
 //! round; only whether a server answers, and how busy it is, change in between.
 
-use std::{sync::Arc, time::Duration};
-
-use tokio::time::Instant;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::server::Server;
 

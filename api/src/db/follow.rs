@@ -9,16 +9,21 @@
 //! Docker's DNS claims a lifetime of ten minutes, so nothing may be kept longer than one round.
 //! While a name stands for nothing (a primary that restarts) the old pool stays.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, MissedTickBehavior};
+use shared::replication::Ends;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Database,
     fleet::{Fleet, Standby},
-    freshness::Positions,
     server::{NoReport, PROBE_TIMEOUT, Report, Role, Server},
 };
 use crate::settings::DatabaseSettings;
@@ -27,11 +32,13 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Failed probes in a row after which the connections are given up: a frozen server that came back, or
 /// connections that a firewall forgot, would otherwise hold the pool's places.
 const GIVE_UP_AFTER: u32 = 3;
+/// Longer than any lag that is put up with.
+const KEPT: Duration = Duration::from_secs(30);
 
 impl Database {
     /// Runs until `stop`. The next round is the retry of a failed one.
     pub async fn follow(&self, stop: CancellationToken) {
-        let mut follower = Follower { database: self, servers: Vec::new(), positions: Positions::default() };
+        let mut follower = Follower { database: self, servers: Vec::new(), ends: Ends::kept_for(KEPT) };
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -48,7 +55,7 @@ impl Database {
 struct Follower<'a> {
     database: &'a Database,
     servers: Vec<Known>,
-    positions: Positions,
+    ends: Ends,
 }
 
 /// A server, and what its probes have told.
@@ -57,7 +64,7 @@ struct Known {
     server: Arc<Server>,
     /// By its own word; `None` before its first answer.
     role: Option<Role>,
-    /// See [`Positions::holds_all_before`]; only a standby has it.
+    /// See [`Ends::holds_all_before`]; only a standby has it.
     holds_all_before: Option<Instant>,
     failures: u32,
 }
@@ -135,12 +142,12 @@ impl Follower<'_> {
         let (of_primary, others): (Vec<_>, Vec<_>) =
             answers.partition(|(known, _)| primary.is_some_and(|primary| primary.address == known.server.address));
         if let Some((_, Report { position: Some(position), asked, .. })) = of_primary.first() {
-            self.positions.note(*asked, *position);
+            self.ends.note(*asked, *position);
         }
         for (known, report) in others {
             let standby = report.role == Role::Standby;
             let position = report.position.filter(|_| standby);
-            known.holds_all_before = position.and_then(|position| self.positions.holds_all_before(position));
+            known.holds_all_before = position.and_then(|position| self.ends.holds_all_before(position));
         }
     }
 
@@ -149,7 +156,7 @@ impl Follower<'_> {
         let standbys = self.servers.iter().filter(|known| !is_primary(known)).filter_map(|known| {
             Some(Standby { server: Arc::clone(&known.server), holds_all_before: known.holds_all_before? })
         });
-        Fleet { standbys: standbys.collect(), asked: self.positions.latest(), primary }
+        Fleet { standbys: standbys.collect(), asked: self.ends.latest(), primary }
     }
 
     /// What health says of the database.

@@ -16,8 +16,6 @@ mod server;
 mod fleet;
 /// Keeping up with addresses, roles and health.
 mod follow;
-/// How old the reads of a standby can be.
-mod freshness;
 
 /// Bringing the schema up to date.
 pub mod migrate;
@@ -28,10 +26,10 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use sqlx::PgPool;
-use tokio::time::Instant;
 
 pub use error::DbError;
 use fleet::Fleet;

@@ -6,11 +6,10 @@ use std::{
         Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::PgPool;
-use tokio::time::Instant;
 
 use super::{DbError, connect};
 use crate::settings::DatabaseSettings;
@@ -190,7 +189,7 @@ impl Server {
             tokio::select! {
                 biased;
                 result = &mut work => break result,
-                () = tokio::time::sleep_until(deadline) => {}
+                () = tokio::time::sleep_until(deadline.into()) => {}
             }
             if self.heard().max(started) + SILENCE <= Instant::now() {
                 break Err(DbError::TimedOut);
