@@ -45,8 +45,7 @@ fn api(page: &mut Page, api: Option<&ServiceReading>) {
 fn postgres(page: &mut Page, snapshot: &Snapshot) {
     let servers = &snapshot.databases;
     let known = !servers.is_empty();
-    let sum =
-        |of: fn(&DatabaseServer) -> u64| known.then(|| servers.iter().map(of).sum::<u64>() as f64);
+    let sum = |of: fn(&DatabaseServer) -> u64| known.then(|| servers.iter().map(of).sum::<u64>() as f64);
     page.gauge(
         "postgres_connections_active",
         "Client connections that are doing something, over all database servers.",
