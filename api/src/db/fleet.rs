@@ -31,22 +31,38 @@ impl Fleet {
     pub(super) fn readable(&self, max_lag: Duration, turn: usize, now: Instant) -> Vec<Arc<Server>> {
         // Without the primary nothing is written, and a standby grows no older than it was.
         let present = if self.has_primary() { Some(now) } else { self.asked };
+        let mut readable = self.fresh(max_lag, present);
+        readable.retain(|server| server.answers());
+        in_turn(readable, turn)
+    }
+
+    /// Standbys to be asked once the primary has failed: also those that seem not to answer.
+    pub(super) fn last_resort(&self, max_lag: Duration, turn: usize) -> Vec<Arc<Server>> {
+        let mut servers = in_turn(self.fresh(max_lag, self.asked), turn);
+        servers.sort_by_key(|server| !server.answers());
+        servers
+    }
+
+    /// Standbys that hold all changes but those of the time `max_lag` before `present`.
+    fn fresh(&self, max_lag: Duration, present: Option<Instant>) -> Vec<Arc<Server>> {
         let Some(present) = present else { return Vec::new() };
         let fresh = |standby: &&Standby| present.duration_since(standby.holds_all_before) <= max_lag;
-        let readable = self.standbys.iter().filter(|standby| standby.server.answers()).filter(fresh);
-        let mut readable: Vec<_> = readable.map(|standby| Arc::clone(&standby.server)).collect();
-        if !readable.is_empty() {
-            let turn = turn % readable.len();
-            readable.rotate_left(turn);
-            readable.sort_by_key(|server| server.busy());
-        }
-        readable
+        self.standbys.iter().filter(fresh).map(|standby| Arc::clone(&standby.server)).collect()
     }
 
     /// Whether there is a primary that answers.
     pub(super) fn has_primary(&self) -> bool {
         self.primary.as_ref().is_some_and(|primary| primary.answers())
     }
+}
+
+fn in_turn(mut servers: Vec<Arc<Server>>, turn: usize) -> Vec<Arc<Server>> {
+    if !servers.is_empty() {
+        let turn = turn % servers.len();
+        servers.rotate_left(turn);
+        servers.sort_by_key(|server| server.busy());
+    }
+    servers
 }
 
 #[cfg(test)]
@@ -75,12 +91,17 @@ mod tests {
         }
     }
 
-    fn readable(fleet: &Fleet, turn: usize, now: Instant) -> Vec<u8> {
-        let last = |server: &Arc<Server>| match server.address.ip() {
+    /// Which standbys those are, by their place in the fleet.
+    fn places(servers: &[Arc<Server>]) -> Vec<u8> {
+        let place = |server: &Arc<Server>| match server.address.ip() {
             std::net::IpAddr::V4(ip) => ip.octets()[3] - 10,
             std::net::IpAddr::V6(_) => u8::MAX,
         };
-        fleet.readable(LAG, turn, now).iter().map(last).collect()
+        servers.iter().map(place).collect()
+    }
+
+    fn readable(fleet: &Fleet, turn: usize, now: Instant) -> Vec<u8> {
+        places(&fleet.readable(LAG, turn, now))
     }
 
     fn now() -> Instant {
@@ -105,6 +126,14 @@ mod tests {
         assert_eq!(readable(&fleet, 0, later), [0], "the second lagged before");
         fleet.primary.as_ref().unwrap().set_answers(true);
         assert_eq!(readable(&fleet, 0, later), [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn once_the_primary_has_failed_a_standby_that_seemed_not_to_answer_is_asked_last() {
+        let now = now();
+        let fleet = fleet(&[1, 2, 7], now);
+        fleet.standbys[0].server.set_answers(false);
+        assert_eq!(places(&fleet.last_resort(LAG, 0)), [1, 0], "the third lagged before");
     }
 
     #[tokio::test]

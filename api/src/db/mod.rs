@@ -126,6 +126,7 @@ impl Database {
     where
         F: Future<Output = Result<T, DbError>>,
     {
+        let settings = &self.inner.settings;
         if !self.fleet().has_primary()
             && let Some(value) = self.read_standby(&work).await
         {
@@ -135,7 +136,13 @@ impl Database {
             Err(error) if error.is_passing() && !self.is_refusal(&error) => error,
             result => return result.map(|value| (value, Role::Primary)),
         };
-        self.read_standby(&work).await.map(|value| (value, Role::Standby)).ok_or(error)
+        for server in self.fleet().last_resort(settings.max_lag, self.turn()) {
+            if let Ok(value) = server.run(settings, settings.longest(), work(server.pool())).await {
+                server.count_read();
+                return Ok((value, Role::Standby));
+            }
+        }
+        Err(error)
     }
 
     /// A read that only the primary can answer, tried a second time when its connection was broken.
@@ -165,8 +172,7 @@ impl Database {
         F: Future<Output = Result<T, DbError>>,
     {
         let settings = &self.inner.settings;
-        let turn = self.inner.turn.fetch_add(1, Ordering::Relaxed);
-        for server in self.fleet().readable(settings.max_lag, turn, Instant::now()) {
+        for server in self.fleet().readable(settings.max_lag, self.turn(), Instant::now()) {
             match server.read(settings, work(server.pool())).await {
                 Ok(value) => {
                     server.count_read();
@@ -176,6 +182,10 @@ impl Database {
             }
         }
         None
+    }
+
+    fn turn(&self) -> usize {
+        self.inner.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     fn primary(&self) -> Result<Arc<Server>, DbError> {
