@@ -223,6 +223,9 @@ test_deployed() {
 
 mode=small
 [ "${1:-}" != --deployed ] || mode=deployed
+# One run at a time on this machine, so that whatever carries the label is a leftover.
+exec 8>"$folders-lock"
+flock -n 8 || { say 'waiting for another run to end'; flock 8; }
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 [ $mode = deployed ] || sweep

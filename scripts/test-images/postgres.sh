@@ -130,7 +130,7 @@ test_standby() {
 
   before=$(address pg)
   docker rm -f "$prefix-pg" >/dev/null
-  start neighbour redis # takes the address that has become free
+  start newcomer redis # takes the address that has become free
   primary pg
   check 'a primary that is replaced comes back' within 60 healthy pg
   check 'its address is another one' fails is "$(address pg)" "$before"
