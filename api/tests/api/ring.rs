@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     client::{PASSWORD, User, credentials, fresh_email, get, post},
-    servers::{Container, Network, SERVERS, eventually},
+    servers::{Container, Network, eventually},
     stack::JWT_SECRET,
 };
 
@@ -23,6 +23,7 @@ struct Ring {
     apis: [Container; 2],
     second: Container,
     _first: Container,
+    _postgres: Container,
     network: Network,
 }
 
@@ -35,7 +36,8 @@ struct Watched {
 impl Ring {
     async fn of_one() -> Self {
         let network = Network::new();
-        network.join(&SERVERS.postgres, "postgres");
+        let place = ["--network", &network.name, "--network-alias", "postgres", "-v", "/var/lib/postgresql/data"];
+        let postgres = Container::database(&place);
         let (first, second) = (Container::redis(), Container::redis());
         network.join(&first, "redis");
         let prefix = format!("{}:", uuid::Uuid::now_v7().simple());
@@ -49,7 +51,7 @@ impl Ring {
             ("HASH_WAIT", "10"),
         ];
         let apis = [(); 2].map(|()| Container::api(&network, &settings));
-        let ring = Self { apis, second, _first: first, network };
+        let ring = Self { apis, second, _first: first, _postgres: postgres, network };
         for base in ring.bases() {
             eventually("the instance is ready", async || {
                 let answer = reqwest::get(format!("{base}/api/health")).await.ok()?;
@@ -69,13 +71,6 @@ impl Ring {
         let text = get(&self.bases()[0], "/metrics").await.expect(200).text;
         let hits = text.lines().filter(|line| line.starts_with("cache_lookups_total{") && line.contains("\"hit\""));
         hits.filter(|line| !line.ends_with(" 0")).count()
-    }
-}
-
-impl Drop for Ring {
-    fn drop(&mut self) {
-        // It belongs to all tests, and must not keep this one's network.
-        self.network.leave(&SERVERS.postgres);
     }
 }
 
