@@ -18,7 +18,7 @@ stop() {
   # shellcheck disable=SC2034  # read by the role's loops
   stopping=1
   [ -z "$server" ] || kill -INT "$server" 2>/dev/null || true
-  [ -z "$seeder" ] || kill -TERM "$seeder" 2>/dev/null || true
+  [ -z "$seeder" ] || kill -TERM -- "-$seeder" 2>/dev/null || true
 }
 trap stop INT TERM QUIT
 

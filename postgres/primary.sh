@@ -21,7 +21,7 @@ run() {
   touch "$RUN_DIR/ready"
   while [ -z "$stopping" ] && server_runs; do
     drop_forgotten_slots
-    nap 15
+    nap $((SLOT_DROP_AFTER < 15 ? SLOT_DROP_AFTER : 15))
   done
   end_with_server
 }
@@ -76,10 +76,10 @@ align_roles() {
     printf '\\set app_password %s\n' "$(quoted "$app")"
     printf '\\set monitor_password %s\n' "$(quoted "$monitor")"
     printf '\\set replicator_password %s\n' "$(quoted "$replicator")"
-    cat "$CONF_DIR/roles.sql"
+    cat "$CONF_DIR/roles.sql" "$CONF_DIR/database.sql"
   } | PGOPTIONS='-c track_activities=off -c log_min_error_statement=panic -c log_statement=none
       -c log_min_duration_statement=-1 -c client_min_messages=warning' \
-    psql -XqAt -U postgres -d postgres -v ON_ERROR_STOP=1 -o /dev/null
+    psql -XqAt -U postgres -d postgres -v ON_ERROR_STOP=1 -v database=scalable_backend -o /dev/null
 }
 
 # A standby that was killed and then scaled away leaves its slot, and an unused slot keeps

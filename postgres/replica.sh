@@ -16,7 +16,8 @@ run() {
   trap 'drop_slot; rm -rf "$DATA"' EXIT
   seed
   [ -z "$stopping" ] || exit 0
-  start_server "$DATA"
+  start_server "$DATA" -c primary_slot_name="$SLOT_NAME" \
+    -c primary_conninfo="$PRIMARY_CONNINFO application_name=$SLOT_NAME"
   # A stop that came before this line found no server to end.
   [ -z "$stopping" ] || kill -INT "$server"
   watch_stream
@@ -45,14 +46,19 @@ render_passfile() {
   (umask 0177 && printf '*:*:*:replicator:%s\n' "${password//:/\\:}" >"$RUN_DIR/passfile")
 }
 
-# The primary keeps WAL for a slot that exists: at the end of a standby it must go. When
-# the primary is away just then, it drops the slot itself after a while.
+# The primary keeps WAL for a slot that exists: at the end of a standby it must go. Its sender
+# ends a moment after the standby does, hence the attempts; a slot that stays in use is another
+# standby's. What is left over, the primary drops itself after a while.
 drop_slot() {
-  [[ $(on_primary "READ_REPLICATION_SLOT $SLOT_NAME") != physical* ]] ||
-    on_primary "DROP_REPLICATION_SLOT $SLOT_NAME WAIT" || true
+  local _
+  for _ in {1..5}; do
+    [[ $(on_primary "READ_REPLICATION_SLOT $SLOT_NAME") == physical* ]] || return 0
+    ! on_primary "DROP_REPLICATION_SLOT $SLOT_NAME" || return 0
+    sleep 0.3
+  done
 }
 
-# on_primary COMMAND: of the replication protocol, as the replicator.
+# on_primary COMMAND: of the replication protocol (no database), as the replicator.
 on_primary() { timeout 5 psql -XqAt -d "$PRIMARY_CONNINFO replication=true" -c "$1" 2>/dev/null; }
 
 # Copies the primary, however long it takes and however often it is away.
@@ -68,11 +74,15 @@ seed() {
     rm -rf "$DATA"
     drop_slot
     say "copying the primary at $PRIMARY_HOST:$PRIMARY_PORT, slot $SLOT_NAME"
-    # Not synced: this copy is worth nothing after a crash of the machine anyway.
-    pg_basebackup -d "$PRIMARY_CONNINFO" -D "$DATA" -w -R -X stream -C -S "$SLOT_NAME" -c fast --no-sync &
+    # Not synced: this copy is worth nothing after a crash of the machine anyway. A process
+    # group of its own, because a stop must reach its second process, which holds the slot.
+    # Named apart in pg_stat_replication: what is being copied is no standby yet.
+    setsid pg_basebackup -d "$PRIMARY_CONNINFO application_name=seeding" -D "$DATA" -w -X stream -C -S "$SLOT_NAME" \
+      -c fast --no-sync &
     seeder=$!
     if wait "$seeder"; then
       seeder=
+      touch "$DATA/standby.signal"
       return
     fi
     seeder=

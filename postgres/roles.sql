@@ -1,5 +1,5 @@
--- Roles and the database, brought in line with the secrets at every start. May be run
--- any number of times. Expects app_password, monitor_password and replicator_password.
+-- Roles, brought in line with the secrets at every start. May be run any number of times.
+-- Expects app_password, monitor_password and replicator_password.
 
 select format('create role %I', name) from (values ('app'), ('monitor'), ('replicator')) wanted (name)
  where not exists (select from pg_roles where rolname = name) \gexec
@@ -9,10 +9,6 @@ alter role monitor    login nosuperuser nocreaterole nocreatedb noreplication pa
 alter role replicator login nosuperuser nocreaterole nocreatedb replication password :'replicator_password';
 grant pg_monitor to monitor;
 
-select 'create database scalable_backend owner app'
- where not exists (select from pg_database where datname = 'scalable_backend') \gexec
-
--- Whoever is not named here has no business in either database.
-revoke all on database scalable_backend from public;
+-- Whoever is not named has no business here.
 revoke all on database postgres from public;
-grant connect on database scalable_backend, postgres to monitor;
+grant connect on database postgres to monitor;

@@ -15,9 +15,8 @@ SLOT_DROP_AFTER=${SLOT_DROP_AFTER:-300}
 REPLICA_RESEED_AFTER=${REPLICA_RESEED_AFTER:-20}
 # Slots of standbys are named after their task; the primary drops forgotten ones by this prefix.
 SLOT_NAME=standby_${TASK_SLOT:-1}
-# As a replication connection: no database, only what the replicator may do.
 PRIMARY_CONNINFO="host=$PRIMARY_HOST port=$PRIMARY_PORT user=replicator passfile=$RUN_DIR/passfile \
-application_name=$SLOT_NAME connect_timeout=2 keepalives_idle=5 keepalives_interval=2 keepalives_count=3"
+connect_timeout=2 keepalives_idle=5 keepalives_interval=2 keepalives_count=3"
 
 say() { printf '%(%Y-%m-%d %H:%M:%S)T UTC entrypoint: %s\n' -1 "$*" >&2; }
 die() { say "$*"; exit 1; }

@@ -26,6 +26,7 @@ export STACK_NAME="sbe2e-$$" NETWORK_SUBNET="10.88.$(($$ % 250)).0/24" NGINX_CON
 export SCALING_ALGORITHM=linear MIN_REPLICAS=2 MAX_REPLICAS=5 CHECK_INTERVAL=2 COOLDOWN_PERIOD=10 WARM_UP=4
 # Low enough for the same load to reach the maximum on a fast machine, too.
 export CPU_SCALE_UP_THRESHOLD=50
+export SCALE_UP_THRESHOLD=60 SCALE_DOWN_THRESHOLD=20 DB_REPLICA_MAX_LAG=2 REDIS_MAXMEMORY=16M CACHE_TTL=8 CACHE_COOLDOWN_PERIOD=12
 export COLLECT_INTERVAL=1 CPU_WINDOW=5 HTTP_WINDOW=10 HEALTH_CHECK_INTERVAL=5 API_HEALTH_CHECK_INTERVAL=2 API_CPU_LIMIT=0.12
 
 cleanup() {
@@ -46,3 +47,4 @@ scripts/stress-test.sh --help >/dev/null
 export RUST_BACKTRACE=0
 # The whole workspace is named so that its dependencies are those already compiled for the other tests.
 cargo test --locked --workspace --features tests/e2e --test e2e -- --test-threads=1 ${1:+"$1"}
+[ -n "${1:-}" ] || scripts/test-backup.sh --deployed

@@ -38,6 +38,11 @@ RATE_LIMIT_RPS|2000|whole|0|999999
 HEALTH_CHECK_INTERVAL|10|whole|1|300
 API_HEALTH_CHECK_INTERVAL|5|whole|1|300
 DB_POOL_SIZE|8|whole|1|50
+POSTGRES_MAX_CONNECTIONS|100|whole|10|9999
+DB_REPLICA_MAX_LAG|5|number|1|10
+REDIS_MAXMEMORY|64M|memory
+CACHE_TTL|45|number|1|60
+CACHE_COOLDOWN_PERIOD|120|number|2|86400
 API_CPU_LIMIT|0.10|number|0.01|64
 API_MEMORY_LIMIT|128M|memory
 API_CPU_RESERVATION|0.05|number|0|64
@@ -51,6 +56,7 @@ CPU_SCALE_DOWN_THRESHOLD < CPU_SCALE_UP_THRESHOLD
 MEMORY_SCALE_DOWN_THRESHOLD < MEMORY_SCALE_UP_THRESHOLD
 RESPONSE_TIME_SCALE_DOWN_MS < RESPONSE_TIME_SCALE_UP_MS
 API_CPU_RESERVATION <= API_CPU_LIMIT
+CACHE_TTL < CACHE_COOLDOWN_PERIOD
 '
 # Given by the operator, or made by the deploy script.
 # shellcheck disable=SC2034  # read by the deploy script
@@ -105,6 +111,14 @@ check_settings() {
     [ -n "$left" ] || continue
     holds "${!left} $sign ${!right}" || echo "$left=${!left} and $right=${!right}: needed is $left $sign $right"
   done <<<"$SETTING_PAIRS"
+  # The most that may be open at once: each api replica's pool, one replica more while an update
+  # overlaps, a connection each for one that starts and checks the schema and for the collector, and one
+  # to spare. Postgres keeps three for superusers.
+  if [[ $DB_POOL_SIZE$MAX_REPLICAS$POSTGRES_MAX_CONNECTIONS =~ ^[0-9]+$ ]]; then
+    local most=$(((10#$MAX_REPLICAS + 1) * 10#$DB_POOL_SIZE + 3)) usable=$((10#$POSTGRES_MAX_CONNECTIONS - 3))
+    ((most <= usable)) ||
+      echo "DB_POOL_SIZE=$DB_POOL_SIZE with MAX_REPLICAS=$MAX_REPLICAS may open $most connections, and POSTGRES_MAX_CONNECTIONS=$POSTGRES_MAX_CONNECTIONS leaves $usable to clients"
+  fi
   local window
   for window in CPU_WINDOW HTTP_WINDOW; do
     holds "2 * $COLLECT_INTERVAL <= ${!window}" ||

@@ -13,13 +13,12 @@ cd "$(dirname "$0")/.."
 label=scalable-backend.test=images
 prefix=sbtest-img-$$
 folders=${TMPDIR:-/tmp}/sbtest-img
-failed=0
 POSTGRES_IMAGE=${POSTGRES_IMAGE:-scalable_backend_postgres:latest}
 REDIS_IMAGE=${REDIS_IMAGE:-scalable_backend_redis:latest}
 NGINX_IMAGE=${NGINX_IMAGE:-scalable_backend_nginx:latest}
 
-say() { printf 'test-images: %s\n' "$*" >&2; }
-die() { say "$*"; exit 1; }
+# shellcheck source=scripts/checks.sh
+. scripts/checks.sh
 
 sweep() {
   docker ps -aq --filter "label=$label" | xargs -r docker rm -fv >/dev/null &&
@@ -34,36 +33,6 @@ cleanup() {
   sweep 2>/dev/null || sweep || say "could not remove everything with the label $label"
   rm -rf "$folders".*
   exit $code
-}
-
-# check CLAIM COMMAND…: the command's success is the claim's proof.
-check() {
-  local claim=$1 output; shift
-  if output=$("$@" 2>&1); then
-    printf 'ok    %s\n' "$claim"
-  else
-    printf 'FAIL  %s\n%s\n' "$claim" "$(sed 's/^/      /' <<<"$output" | tail -n 15)"
-    failed=$((failed + 1))
-  fi
-}
-
-# within SECONDS COMMAND…: until it succeeds. The time is a limit for busy machines, not a claim.
-within() {
-  local end=$((SECONDS + $1)); shift
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $end ] || { echo "not within the time: $*"; "$@"; return 1; }
-    sleep 0.1
-  done
-}
-
-is() { [ "$1" = "$2" ] || { echo "expected '$2', got '$1'"; return 1; }; }
-fails() { ! "$@"; }
-equals() { local want=$1; shift; is "$("$@" 2>&1)" "$want"; }
-# The whole output is taken before it is searched: a search that ends early would kill the command.
-says() {
-  local text=$1 output; shift
-  output=$("$@" 2>&1) || true
-  [[ $output == *"$text"* ]] || { printf '%s\nexpected to find: %s\n' "$output" "$text"; return 1; }
 }
 
 # start NAME IMAGE [option…]: hardened as in the stack; the name is also its DNS name. A tmpfs is
@@ -128,8 +97,8 @@ for image in "$POSTGRES_IMAGE" "$REDIS_IMAGE" "$NGINX_IMAGE"; do
   docker image inspect "$image" >/dev/null 2>&1 || die "there is no image $image: ./deploy-autoscaling.sh --build makes it"
 done
 
-# One run at a time, so that whatever carries the label is a leftover.
-exec 8<"scripts/test-images.sh"
+# One run at a time on this machine, so that whatever carries the label is a leftover.
+exec 8>"$folders-lock"
 flock -n 8 || { say 'waiting for another run to end'; flock 8; }
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP

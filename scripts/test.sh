@@ -33,5 +33,6 @@ step cargo clippy --locked --workspace --all-targets --features tests/e2e -- -D 
 step env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items --quiet
 step cargo test --locked --workspace --no-fail-fast
 step scripts/test-images.sh
+step scripts/test-backup.sh
 step scripts/e2e.sh
 printf '\nall tests passed in %d minutes\n' $(((SECONDS + 59) / 60))

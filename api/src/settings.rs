@@ -32,9 +32,9 @@ pub struct Settings {
 /// How to reach Postgres and how long to wait for it.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
-    /// Name or address of the primary.
-    pub host: String,
-    /// Its port.
+    /// Names or addresses behind which the primary and its standbys are found.
+    pub hosts: Vec<String>,
+    /// The port of all of them.
     pub port: u16,
     /// Database name.
     pub name: String,
@@ -42,12 +42,14 @@ pub struct DatabaseSettings {
     pub user: String,
     /// The role's password.
     pub password: SecretString,
-    /// Connections per process at most.
+    /// Connections per process and server at most.
     pub pool_size: u32,
     /// How long a request waits for a connection.
     pub acquire_timeout: Duration,
     /// How long the server works on one statement.
     pub statement_timeout: Duration,
+    /// How old the reads of a standby may be. One that lags by more gets none.
+    pub max_lag: Duration,
 }
 
 /// How to reach the Redis shards.
@@ -63,6 +65,9 @@ pub struct CacheSettings {
     pub key_prefix: String,
     /// The longest an item stays cached; jitter takes up to a third off.
     pub ttl: Duration,
+    /// For how long it is remembered that a user writes: until the write is done, and every standby
+    /// that is read from has it.
+    pub mark_ttl: Duration,
 }
 
 /// Passwords, tokens and sessions.
@@ -108,10 +113,11 @@ const SHORTEST_JWT_SECRET: usize = 32;
 impl Settings {
     /// Reads everything; the error names every broken rule at once.
     pub fn from_env(mut env: Env) -> Result<Self, EnvError> {
+        let database = DatabaseSettings::from_env(&mut env);
         let settings = Self {
             listen: SocketAddr::new(bind_address(&mut env), port(&mut env, "PORT", 3000)),
-            database: DatabaseSettings::from_env(&mut env),
-            cache: CacheSettings::from_env(&mut env),
+            cache: CacheSettings::from_env(&mut env, &database),
+            database,
             auth: AuthSettings::from_env(&mut env),
             limits: LimitSettings::from_env(&mut env),
             idempotency_ttl: env.seconds("IDEMPOTENCY_TTL", 86_400.0, 1.0, 2_592_000.0),
@@ -129,8 +135,9 @@ pub fn probe_port(mut env: Env) -> u16 {
 
 impl DatabaseSettings {
     fn from_env(env: &mut Env) -> Self {
+        let names = [env.text("DB_HOST", "postgres"), env.text("DB_REPLICA_HOST", "")].join(",");
         Self {
-            host: env.text("DB_HOST", "postgres"),
+            hosts: names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
             port: port(env, "DB_PORT", 5432),
             name: env.text("DB_NAME", "scalable_backend"),
             user: env.text("DB_USER", "app"),
@@ -139,18 +146,35 @@ impl DatabaseSettings {
             pool_size: env.within("DB_POOL_SIZE", 8, 1..=64, "a number from 1 to 64"),
             acquire_timeout: env.seconds("DB_ACQUIRE_TIMEOUT", 0.8, 0.05, 1.0),
             statement_timeout: env.seconds("DB_STATEMENT_TIMEOUT", 3.0, 0.1, 30.0),
+            max_lag: env.seconds("DB_REPLICA_MAX_LAG", 5.0, 1.0, 10.0),
         }
+    }
+
+    /// For one piece of work, the wait for a connection included.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.acquire_timeout + self.statement_timeout
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        let mut env = Env::from_pairs([("DB_PASSWORD", "p")]);
+        Self::from_env(&mut env)
     }
 }
 
+/// Between a mark and the write that it announces, beside what the write itself may take.
+const MARK_MARGIN: Duration = Duration::from_secs(1);
+
 impl CacheSettings {
-    fn from_env(env: &mut Env) -> Option<Self> {
+    fn from_env(env: &mut Env, database: &DatabaseSettings) -> Option<Self> {
         let port = port(env, "REDIS_PORT", 6379);
         let password = env.optional_secret("REDIS_PASSWORD");
         let key_prefix = env.text("REDIS_KEY_PREFIX", "api:");
-        let ttl = env.seconds("CACHE_TTL", 45.0, 30.0, 60.0);
+        let ttl = env.seconds("CACHE_TTL", 45.0, 1.0, 60.0);
+        let mark_ttl = database.longest() + database.max_lag + MARK_MARGIN;
         let host = env.get("REDIS_HOST")?.to_owned();
-        Some(Self { host, port, password, key_prefix, ttl })
+        Some(Self { host, port, password, key_prefix, ttl, mark_ttl })
     }
 }
 

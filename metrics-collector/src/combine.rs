@@ -74,6 +74,7 @@ pub fn snapshot(
         nodes: readings.swarm.map(|swarm| swarm.nodes.clone()).unwrap_or_default(),
         sources,
         balancer: readings.balancer.copied(),
+        databases: readings.load.map(|load| load.servers.clone()).unwrap_or_default(),
     }
 }
 

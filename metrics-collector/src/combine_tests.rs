@@ -70,7 +70,7 @@ fn connections_belong_to_the_configured_services() {
     let swarm = swarm();
     let reads = ConnectionsReading { sampled_at_ms: 1, active: 2, usable: 97, servers: vec![] };
     let primary = ConnectionsReading { active: 5, ..reads.clone() };
-    let load = Load { primary: Some(primary), reads: Some(reads) };
+    let load = Load { primary: Some(primary), reads: Some(reads), servers: vec![] };
     let readings = Readings { swarm: Some(&swarm), load: Some(&load), ..Readings::default() };
     let active = |owners| taken(readings, &owners).services["collprobe_web"].connections.as_ref().map(|c| c.active);
     let web = || Some("collprobe_web".to_owned());

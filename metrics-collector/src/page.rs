@@ -5,7 +5,9 @@
 
 use std::fmt::Write as _;
 
-use shared::snapshot::{DatabaseRole, DatabaseServer, ServiceReading, Snapshot, TaskReading, TaskState, Usage};
+use shared::snapshot::{
+    CacheServer, DatabaseRole, DatabaseServer, ServiceReading, Snapshot, TaskReading, TaskState, Usage,
+};
 
 /// A sample: its labels, and its value.
 type Sample<'a> = (Option<(&'static str, &'a str)>, Option<f64>);
@@ -41,21 +43,18 @@ fn api(page: &mut Page, api: Option<&ServiceReading>) {
 }
 
 fn postgres(page: &mut Page, snapshot: &Snapshot) {
-    let mut servers: Vec<&DatabaseServer> = snapshot
-        .services
-        .values()
-        .filter_map(|service| service.connections.as_ref())
-        .flat_map(|c| &c.servers)
-        .collect();
-    servers.sort_by(|a, b| a.address.cmp(&b.address));
-    servers.dedup_by(|a, b| a.address == b.address);
+    let servers = &snapshot.databases;
     let known = !servers.is_empty();
-    let sum =
-        |of: fn(&DatabaseServer) -> u64| known.then(|| servers.iter().map(|server| of(server)).sum::<u64>() as f64);
+    let sum = |of: fn(&DatabaseServer) -> u64| known.then(|| servers.iter().map(of).sum::<u64>() as f64);
     page.gauge(
         "postgres_connections_active",
         "Client connections that are doing something, over all database servers.",
         sum(|server| server.active),
+    );
+    page.gauge(
+        "postgres_connections_open",
+        "Client connections, idle ones too, over all database servers.",
+        sum(|server| server.total),
     );
     page.gauge("postgres_connections_max", "Connections allowed, over all database servers.", sum(|server| server.max));
     let serves = |server: &DatabaseServer| server.role == DatabaseRole::Primary || server.streaming == Some(true);
@@ -70,6 +69,11 @@ fn postgres(page: &mut Page, snapshot: &Snapshot) {
         "Bytes of log that the slowest standby has still to replay.",
         lag.map(|bytes| bytes as f64),
     );
+    page.gauge(
+        "postgres_replication_lag_seconds",
+        "For how long at least the slowest standby is behind; exact to a collection round.",
+        servers.iter().filter_map(|server| server.lag_seconds).max_by(f64::total_cmp),
+    );
 }
 
 fn redis(page: &mut Page, snapshot: &Snapshot, redis: Option<&ServiceReading>) {
@@ -80,6 +84,12 @@ fn redis(page: &mut Page, snapshot: &Snapshot, redis: Option<&ServiceReading>) {
     page.gauge("redis_memory_max_bytes", "Memory allowed, over all cache shards.", max);
     let replicas = redis.map(|redis| redis.replicas_running as f64);
     page.gauge("redis_replicas_current", "Running cache shards on nodes that are ready.", replicas);
+    let shards = || cache.into_iter().flat_map(|cache| &cache.servers);
+    let each = |of: fn(&CacheServer) -> u64| {
+        shards().map(move |shard| (Some(("shard", shard.address.as_str())), Some(of(shard) as f64)))
+    };
+    page.family("redis_shard_memory_usage_bytes", "gauge", "Memory in use.", each(|shard| shard.used_bytes));
+    page.family("redis_shard_keys", "gauge", "Keys held.", each(|shard| shard.keys));
 }
 
 fn nginx(page: &mut Page, snapshot: &Snapshot) {

@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
 
-use shared::snapshot::{
-    BalancerReading, CONTRACT, CacheReading, ConnectionsReading, HttpReading, LimitBasis, SourceStatus,
-};
+use shared::snapshot::{BalancerReading, CONTRACT, CacheReading, HttpReading, LimitBasis, SourceStatus};
 
 use super::*;
 use crate::parse::exposition;
@@ -49,13 +47,11 @@ fn server(address: &str, role: DatabaseRole) -> DatabaseServer {
         max: 100,
         streaming: standby.then_some(true),
         lag_bytes: standby.then_some(800),
-        lag_seconds: None,
+        lag_seconds: standby.then_some(1.5),
     }
 }
 
 fn snapshot() -> Snapshot {
-    let load = |servers| Some(ConnectionsReading { sampled_at_ms: 1, active: 4, usable: 97, servers });
-    let primary = || server("10.0.0.1", DatabaseRole::Primary);
     let api = ServiceReading {
         http: Some(HttpReading {
             sampled_at_ms: 1,
@@ -69,18 +65,15 @@ fn snapshot() -> Snapshot {
         }),
         ..service()
     };
-    let cache = CacheReading { sampled_at_ms: 1, used_bytes: 1_000, max_bytes: 64_000, servers: vec![] };
+    let shard = CacheServer { address: "10.0.0.9".into(), used_bytes: 1_000, max_bytes: 64_000, keys: 7 };
+    let cache = CacheReading { sampled_at_ms: 1, used_bytes: 1_000, max_bytes: 64_000, servers: vec![shard] };
     Snapshot {
         contract: CONTRACT,
         taken_at_ms: 10_000,
         interval_ms: 5_000,
         services: BTreeMap::from([
             ("s_api".to_owned(), api),
-            ("s_postgres".to_owned(), ServiceReading { connections: load(vec![primary()]), ..service() }),
-            (
-                "s_postgres-replica".to_owned(),
-                ServiceReading { connections: load(vec![server("10.0.0.2", DatabaseRole::Standby)]), ..service() },
-            ),
+            ("s_postgres-replica".to_owned(), service()),
             ("s_redis".to_owned(), ServiceReading { cache: Some(cache), ..service() }),
         ]),
         nodes: vec![],
@@ -97,6 +90,7 @@ fn snapshot() -> Snapshot {
             requests_total: 70,
             requests_per_second: None,
         }),
+        databases: vec![server("10.0.0.1", DatabaseRole::Primary), server("10.0.0.2", DatabaseRole::Standby)],
     }
 }
 
@@ -122,12 +116,16 @@ fn every_promised_name_is_there_with_its_value() {
         ("api_error_rate_percent", 1.5),
         ("api_requests_per_second", 10.0),
         ("postgres_connections_active", 8.0),
+        ("postgres_connections_open", 18.0),
         ("postgres_connections_max", 200.0),
         ("postgres_replicas_current", 2.0),
         ("postgres_replication_lag_bytes", 800.0),
+        ("postgres_replication_lag_seconds", 1.5),
         ("redis_memory_usage_bytes", 1_000.0),
         ("redis_memory_max_bytes", 64_000.0),
         ("redis_replicas_current", 2.0),
+        ("redis_shard_memory_usage_bytes{shard=10.0.0.9}", 1_000.0),
+        ("redis_shard_keys{shard=10.0.0.9}", 7.0),
         ("nginx_connections_active", 3.0),
         ("nginx_requests_total", 70.0),
         ("swarm_service_replicas{service=s_api}", 2.0),
@@ -147,18 +145,17 @@ fn every_promised_name_is_there_with_its_value() {
 }
 
 #[test]
-fn a_server_in_both_roles_counts_once() {
+fn a_standby_that_does_not_stream_is_no_replica_but_its_lag_is_shown() {
     let mut snapshot = snapshot();
-    let primary = snapshot.services["s_postgres"].connections.clone();
-    snapshot.services.get_mut("s_postgres-replica").unwrap().connections = primary;
+    snapshot.databases[1].streaming = Some(false);
     let page = read(&render(&snapshot, "s", 11_000));
-    assert_eq!((page["postgres_connections_active"], page["postgres_replicas_current"]), (4.0, 1.0));
-    assert!(!page.contains_key("postgres_replication_lag_bytes"));
+    assert_eq!((page["postgres_replicas_current"], page["postgres_replication_lag_bytes"]), (1.0, 800.0));
 }
 
 #[test]
 fn what_is_absent_from_the_snapshot_is_absent_from_the_page() {
-    let empty = Snapshot { services: BTreeMap::new(), sources: vec![], balancer: None, ..snapshot() };
+    let empty =
+        Snapshot { services: BTreeMap::new(), sources: vec![], balancer: None, databases: vec![], ..snapshot() };
     let page = read(&render(&empty, "s", 11_000));
     assert_eq!(page.into_keys().collect::<Vec<_>>(), ["collector_snapshot_age_seconds"]);
 }

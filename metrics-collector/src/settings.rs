@@ -71,6 +71,8 @@ pub struct Database {
     pub primary: Host,
     /// The standbys, all addresses of one name.
     pub standbys: Option<Host>,
+    /// A standby that is further behind takes no reads.
+    pub max_lag: Duration,
     /// Which database to connect to.
     pub name: String,
     /// A role that may see all sessions.
@@ -220,6 +222,7 @@ fn database(env: &mut Env, stack: &str) -> Option<Database> {
     Some(Database {
         standbys: env.get("DB_REPLICA_HOST").map(|names| Host::new(names, primary.port)),
         primary,
+        max_lag: env.seconds("DB_REPLICA_MAX_LAG", 5.0, 1.0, 10.0),
         name: env.text("DB_NAME", "scalable_backend"),
         user: env.text("DB_MONITOR_USER", "monitor"),
         password: secret(env, "DB_MONITOR_PASSWORD"),

@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 
 cli() { within_container redis redis-cli "$@"; }
+other_cli() { within_container redis2 redis-cli "$@"; }
 config() { cli config get "$1" | tail -n 1; }
 # The number in bytes, Redis' own way of writing it.
 info() { cli info "$1" | tr -d '\r' | awk -F: -v key="$2" '$1 == key { print $2 }'; }
@@ -13,6 +14,8 @@ fill_redis() {
 evicted() { [ "$(info stats evicted_keys)" -gt 0 ]; }
 # All that the container holds beside its image is in memory.
 wrote_nothing() { equals '' within_container redis find /tmp /run/redis -type f ! -name redis.conf && is "$(info persistence rdb_saves)" 0; }
+
+roles_of_both() { { cli info replication; other_cli info replication; } | tr -d '\r' | grep -E '^(role|connected_slaves):' | xargs; }
 
 test_redis() {
   start redis redis -e REDIS_MAXMEMORY=4mb
@@ -31,8 +34,16 @@ test_redis() {
   check 'no client can change where files go' says "can't set protected config" cli config set dir /run/redis
   check 'no secret in logs, arguments, environment' shows_no_secret redis
 
+  start redis2 redis
+  check 'a second redis becomes healthy' within 60 healthy redis2
+  check 'it knows nothing of the first' equals 0 other_cli dbsize
+  check 'it takes keys of its own' equals OK other_cli set only-here 1
+  check 'the first knows nothing of them' equals '' cli get only-here
+  check 'neither follows the other' equals 'role:master connected_slaves:0 role:master connected_slaves:0' roles_of_both
+
   docker kill -s STOP "$prefix-redis" >/dev/null
   check 'a frozen redis is unhealthy in time' unhealthy redis
+  check 'the other one serves on' equals 1 other_cli get only-here
   docker kill -s CONT "$prefix-redis" >/dev/null
   check 'the health check passes again' within 60 healthy redis
   check 'nothing was written to a file' wrote_nothing

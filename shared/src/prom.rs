@@ -42,8 +42,13 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 
 /// The text of `/metrics`, with the process's own figures brought up to date.
 pub fn render(handle: &PrometheusHandle) -> impl IntoResponse + use<> {
+    render_with(handle, "")
+}
+
+/// The same with series that the recorder does not keep.
+pub fn render_with(handle: &PrometheusHandle, more: &str) -> impl IntoResponse + use<> {
     metrics_process::Collector::default().collect();
-    text(handle.render())
+    text(handle.render() + more)
 }
 
 /// Wraps an exposition in the content type that Prometheus asks for.

@@ -27,6 +27,9 @@ pub struct Snapshot {
     pub sources: Vec<SourceStatus>,
     /// What nginx says of itself, when it could be asked.
     pub balancer: Option<BalancerReading>,
+    /// Every database server that answered, also those that are no capacity.
+    #[serde(default)]
+    pub databases: Vec<DatabaseServer>,
 }
 
 /// One Swarm service and what its tasks use.
@@ -129,7 +132,7 @@ pub struct HttpReading {
     pub p99_ms: Option<f64>,
 }
 
-/// Connection load over the servers that take reads.
+/// Connection load over the servers of a service; for the standbys, over all that take reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionsReading {
     /// When the newest server was read.
@@ -161,7 +164,7 @@ pub struct DatabaseServer {
     pub streaming: Option<bool>,
     /// Bytes a standby is behind; `None` on a primary or when unknown.
     pub lag_bytes: Option<u64>,
-    /// Seconds a standby is behind; `None` on a primary or when unknown.
+    /// Seconds for which a standby is behind at least; `None` on a primary or when unknown.
     pub lag_seconds: Option<f64>,
 }
 

@@ -166,6 +166,7 @@ mod tests {
             nodes: vec![],
             sources: vec![],
             balancer: None,
+            databases: Vec::new(),
         }
     }
 

@@ -6,7 +6,9 @@
 pub mod load;
 pub mod stack;
 pub mod wait;
+pub mod writes;
 
 pub use load::Load;
 pub use stack::Stack;
 pub use wait::{eventually, steadily};
+pub use writes::Writers;

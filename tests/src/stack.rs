@@ -123,15 +123,49 @@ impl Stack {
 
     /// Registers a fresh user, logs in, returns the access token.
     pub async fn sign_in(&self, name: &str) -> Result<String> {
+        self.login(&self.register(name).await?).await
+    }
+
+    /// Registers a fresh user; returns its mail address.
+    pub async fn register(&self, name: &str) -> Result<String> {
         let nonce = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
-        let user = json!({ "email": format!("{name}-{nonce}@example.org"), "password": "correct horse battery" });
-        let post = |path: &str| self.http.post(self.url(Port::Http, path)).json(&user).send();
-        let registered = post("/api/auth/register").await?;
+        let email = format!("{name}-{nonce}@example.org");
+        let registered = self.post_credentials("/api/auth/register", &email).await?;
         ensure!(registered.status() == StatusCode::CREATED, "register: {}", registered.text().await?);
-        let login = post("/api/auth/login").await?;
+        Ok(email)
+    }
+
+    /// Logs a registered user in; returns the access token.
+    pub async fn login(&self, email: &str) -> Result<String> {
+        let login = self.post_credentials("/api/auth/login", email).await?;
         ensure!(login.status() == StatusCode::OK, "login: {}", login.text().await?);
         let tokens: Value = login.json().await?;
         Ok(tokens["access_token"].as_str().context("no access_token")?.to_owned())
+    }
+
+    async fn post_credentials(&self, path: &str, email: &str) -> Result<Response> {
+        let user = json!({ "email": email, "password": "correct horse battery" });
+        Ok(self.http.post(self.url(Port::Http, path)).json(&user).send().await?)
+    }
+
+    /// Sends an operator's order about a service to the autoscaler, with the token.
+    pub async fn order(&self, short: &str, action: &str, body: &Value) -> Result<()> {
+        let container = self.containers("autoscaler")?.pop().context("no autoscaler container")?;
+        let token = docker(&["exec", &container, "cat", "/run/secrets/admin_token"])?;
+        let url = self.url(Port::Autoscaler, &format!("/api/v1/services/{}/{action}", self.service(short)));
+        let answer = self.http.post(url).bearer_auth(&token).json(body).send().await?;
+        ensure!(answer.status().is_success(), "{action} {short}: {}", answer.text().await?);
+        Ok(())
+    }
+
+    /// Scales a service by hand.
+    pub fn scale(&self, short: &str, count: u64) -> Result<()> {
+        docker(&["service", "scale", "--detach", &format!("{}={count}", self.service(short))]).map(drop)
+    }
+
+    /// The caller's items, a page of the list or one of them.
+    pub async fn get_as(&self, token: &str, path: &str) -> Result<Response> {
+        Ok(self.http.get(self.url(Port::Http, path)).bearer_auth(token).send().await?)
     }
 
     /// Creates an item with an idempotency key.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::Serialize;
-use sqlx::FromRow;
+use sqlx::{FromRow, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ pub async fn create(database: &Database, email: &Email, password_hash: &str) -> 
 /// Whether an address has an account already: asked before the costly hash is made.
 pub async fn refuse_taken(database: &Database, email: &Email) -> Result<(), ApiError> {
     let found: Option<i32> = database
-        .read_latest(|pool| async move {
+        .read_primary(|pool| async move {
             let query = sqlx::query_scalar("select 1 from users where email = $1").bind(email.as_str());
             Ok(query.fetch_optional(&pool).await?)
         })
@@ -51,14 +51,18 @@ pub async fn refuse_taken(database: &Database, email: &Email) -> Result<(), ApiE
     if found.is_some() { Err(taken()) } else { Ok(()) }
 }
 
-/// The account of an id; `None` when it is gone.
+/// The account of an id; `None` when it is gone. An account never changes, so what a standby has is
+/// true; only one that it does not have may have been made since.
 pub async fn find(database: &Database, id: Uuid) -> Result<Option<User>, DbError> {
-    database
-        .read_latest(|pool| async move {
-            let query = sqlx::query_as("select id, email, created_at from users where id = $1").bind(id);
-            Ok(query.fetch_optional(&pool).await?)
-        })
-        .await
+    match database.read(|pool| select(pool, id)).await? {
+        Some(user) => Ok(Some(user)),
+        None => database.read_latest(|pool| select(pool, id)).await.map(|(user, _)| user),
+    }
+}
+
+async fn select(pool: PgPool, id: Uuid) -> Result<Option<User>, DbError> {
+    let query = sqlx::query_as("select id, email, created_at from users where id = $1").bind(id);
+    Ok(query.fetch_optional(&pool).await?)
 }
 
 fn taken() -> ApiError {

@@ -58,7 +58,7 @@ impl Cache {
         let now = Instant::now();
         let fenced_recently = match self.inner.last_fence.load(Ordering::Relaxed) {
             0 => false,
-            at => now.duration_since(self.inner.started) < Duration::from_millis(at) + RECENT,
+            at => now.duration_since(self.inner.started) < Duration::from_millis(at) + RECENT.max(settings.mark_ttl),
         };
         let members = next(&self.members(), &found, now, fenced_recently);
         *self.inner.members.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(members);
@@ -67,10 +67,9 @@ impl Cache {
     async fn attend(&self) {
         let started = Instant::now();
         let members = self.members();
-        let key = self.attended_key();
         let present = members.iter().filter(|member| member.left.is_none());
         let password = self.inner.settings.password.as_ref();
-        let results = join_all(present.map(|member| member.shard.attend(&key, password))).await;
+        let results = join_all(present.map(|member| member.shard.attend(&self.inner.attendance, password))).await;
         match results.iter().find_map(|result| result.as_ref().err()) {
             None if results.is_empty() => self.inner.health.is_down("the name stands for no address"),
             None => self.inner.health.is_up(started.elapsed()),

@@ -14,6 +14,7 @@ mod ring;
 mod shard;
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -23,12 +24,13 @@ use std::{
 
 use futures_util::future::join_all;
 use rand::RngExt;
+use redis::Cmd;
 use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
 
 use crate::{http::health::Dependency, items::item::OwnedItem, settings::CacheSettings};
 use protocol::Generation;
-use shard::Shard;
+use shard::{Attendance, Shard};
 
 /// Values live for the configured time less up to this share, so that what was filled together does
 /// not expire together.
@@ -50,9 +52,10 @@ struct Inner {
     members: RwLock<Arc<Vec<Member>>>,
     health: Dependency,
     started: Instant,
-    /// Milliseconds after `started` of the latest fence; 0 before the first.
+    attendance: Attendance,
+    /// Milliseconds after `started` of the latest fence or mark; 0 before the first.
     last_fence: AtomicU64,
-    /// Wakes the follower when a shard has missed a fence.
+    /// Wakes the follower when a shard has missed a fence or a mark.
     missed: Notify,
 }
 
@@ -88,7 +91,10 @@ impl Cache {
     /// Knows how to connect; opens nothing.
     #[must_use]
     pub fn new(settings: CacheSettings) -> Self {
+        let key = |name| format!("{}{name}", settings.key_prefix);
+        let attendance = Attendance { attended: key("attended"), young: key("young"), young_for: settings.mark_ttl };
         let inner = Inner {
+            attendance,
             settings,
             members: RwLock::default(),
             health: Dependency::new("redis"),
@@ -109,10 +115,12 @@ impl Cache {
     pub async fn get(&self, id: Uuid) -> Lookup {
         let Some(shard) = self.owner(id.as_bytes()) else { return Lookup::Off };
         let taken = Instant::now();
-        let Some((generation, value)) = shard.read(&self.attended_key(), &self.item_key(id)).await else {
+        let Some((generation, value)) = shard.read(&self.inner.attendance.attended, &self.item_key(id)).await else {
             return Lookup::Off;
         };
-        match value.and_then(|value| protocol::value_of(&value, &generation)) {
+        let item = value.and_then(|value| protocol::value_of(&value, &generation));
+        shard.count(item.is_some());
+        match item {
             Some(item) => Lookup::Hit(item),
             None => Lookup::Miss(Ticket { shard, generation, taken }),
         }
@@ -125,19 +133,46 @@ impl Cache {
         }
         let Some(value) = protocol::value(item, &ticket.generation) else { return };
         let ttl = self.inner.settings.ttl.mul_f64(1.0 - rand::rng().random_range(0.0..JITTER));
-        let keys = (self.attended_key(), self.item_key(item.item.id));
+        let keys = (self.inner.attendance.attended.clone(), self.item_key(item.item.id));
         ticket.shard.fill(keys, (item.item.version, value), &ticket.generation, ttl).await;
     }
 
     /// From now on no version of this item below `version` is read or filled in. To be called before the
     /// change commits; should it not commit, the item is only read from the primary for a while.
     pub async fn fence(&self, id: Uuid, version: i64) {
+        let key = self.item_key(id);
+        self.tell(&protocol::fence(&key, version, FENCE_TTL)).await;
+    }
+
+    /// From now on this user does not count as quiet. To be called before a write is sent.
+    pub async fn mark_writer(&self, user: Uuid) {
+        let key = self.writer_key(user);
+        self.tell(&protocol::mark(&key, self.inner.settings.mark_ttl)).await;
+    }
+
+    /// Whether it is certain that this user has written nothing that a standby might not have.
+    pub async fn is_quiet(&self, user: Uuid) -> bool {
+        match self.owner(user.as_bytes()) {
+            Some(shard) => shard.lacks(&self.inner.attendance, &self.writer_key(user)).await,
+            None => false,
+        }
+    }
+
+    /// The address of each shard, with its look-ups by this process: those that found something, and those
+    /// that did not.
+    #[must_use]
+    pub fn lookups(&self) -> Vec<(IpAddr, (u64, u64))> {
+        let members = self.members();
+        let present = members.iter().filter(|member| member.left.is_none());
+        present.map(|member| (member.shard.address().ip(), member.shard.lookups())).collect()
+    }
+
+    /// Tells every shard something that none may miss.
+    async fn tell(&self, cmd: &Cmd) {
         let since = u64::try_from(self.inner.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.inner.last_fence.store(since.max(1), Ordering::Relaxed);
-        let key = self.item_key(id);
         let members = self.members();
-        let told = join_all(members.iter().map(|member| member.shard.fence(&key, version, FENCE_TTL))).await;
-        if told.contains(&false) {
+        if join_all(members.iter().map(|member| member.shard.tell(cmd))).await.contains(&false) {
             self.inner.missed.notify_one();
         }
     }
@@ -170,8 +205,8 @@ impl Cache {
         format!("{}item:{}", self.inner.settings.key_prefix, id.simple())
     }
 
-    fn attended_key(&self) -> String {
-        format!("{}attended", self.inner.settings.key_prefix)
+    fn writer_key(&self, user: Uuid) -> String {
+        format!("{}writer:{}", self.inner.settings.key_prefix, user.simple())
     }
 
     fn login_key(&self, subject: &[u8; 32]) -> String {

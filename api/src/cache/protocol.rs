@@ -14,8 +14,16 @@
 //! * A shard that joins or comes back is fenced at once but read from only after 2.5 s, when every process
 //!   knows it: of those that lost it together, the first to be back must not read what another changed.
 //!
+//! A third kind of key, the *mark*, says that a user has just written, for as long as a standby may not
+//! have it. It is set on every shard before the write; without one on a shard, that user may be served
+//! from a standby. A shard that is new, has lost its keys or has missed a mark gets a new generation, and
+//! beside it a *young* mark of its own, during which the absence of others says nothing there.
+//!
 //! What remains is a shard that one process cannot reach while others do, for longer than that: until that
-//! process reaches it, at most one life of a value. `allkeys-lru` evicts the oldest first, so a fence outlives its readers.
+//! process reaches it, at most one life of a value. `allkeys-lru` evicts the oldest first, so fences and marks outlive
+//! their use unless the whole memory turns over within seconds.
+
+use std::time::Duration;
 
 use redis::Cmd;
 
@@ -26,7 +34,10 @@ pub(super) type Generation = String;
 
 /// Keeps the generation alive, or begins another when it has ended or is told to.
 const ATTEND: &str = "local g = redis.call('GET', KEYS[1]) \
-    if not g or ARGV[3] == '1' then g = ARGV[1] end \
+    if not g or ARGV[3] == '1' then \
+        g = ARGV[1] \
+        redis.call('SET', KEYS[2], 1, 'PX', ARGV[4]) \
+    end \
     redis.call('SET', KEYS[1], g, 'PX', ARGV[2]) \
     return g";
 
@@ -43,21 +54,28 @@ const FENCE: &str = "local v = redis.call('GET', KEYS[1]) \
     redis.call('SET', KEYS[1], ARGV[1] .. ':-:', 'PX', ARGV[2]) \
     return 1";
 
-pub(super) fn attend(key: &str, fresh: &str, ttl_ms: u64, renew: bool) -> Cmd {
-    let mut cmd = script(ATTEND, 1);
-    cmd.arg(key).arg(fresh).arg(ttl_ms).arg(u8::from(renew));
+pub(super) fn attend(keys: (&str, &str), fresh: &str, (ttl, young): (Duration, Duration), renew: bool) -> Cmd {
+    let mut cmd = script(ATTEND, 2);
+    cmd.arg(keys.0).arg(keys.1).arg(fresh).arg(millis(ttl)).arg(u8::from(renew)).arg(millis(young));
     cmd
 }
 
-pub(super) fn fill(keys: (&str, &str), generation: &str, (version, value): (i64, &str), ttl_ms: u64) -> Cmd {
+pub(super) fn fill(keys: (&str, &str), generation: &str, (version, value): (i64, &str), ttl: Duration) -> Cmd {
     let mut cmd = script(FILL, 2);
-    cmd.arg(keys.0).arg(keys.1).arg(generation).arg(version).arg(value).arg(ttl_ms);
+    cmd.arg(keys.0).arg(keys.1).arg(generation).arg(version).arg(value).arg(millis(ttl));
     cmd
 }
 
-pub(super) fn fence(key: &str, version: i64, ttl_ms: u64) -> Cmd {
+pub(super) fn fence(key: &str, version: i64, ttl: Duration) -> Cmd {
     let mut cmd = script(FENCE, 1);
-    cmd.arg(key).arg(version).arg(ttl_ms);
+    cmd.arg(key).arg(version).arg(millis(ttl));
+    cmd
+}
+
+/// Sets a key that says no more than that it exists.
+pub(super) fn mark(key: &str, ttl: Duration) -> Cmd {
+    let mut cmd = redis::cmd("SET");
+    cmd.arg(key).arg(1).arg("PX").arg(millis(ttl));
     cmd
 }
 
@@ -75,6 +93,10 @@ pub(super) fn value_of(text: &str, generation: &str) -> Option<OwnedItem> {
         return None;
     }
     serde_json::from_str(json).ok()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Short scripts are sent whole: a shard that has just started knows none by its digest.

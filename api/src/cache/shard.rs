@@ -1,4 +1,4 @@
-//! One shard: its connection, whether it answers, and which fences it missed.
+//! One shard: its connection, whether it answers, and which fences and marks it missed.
 //!
 //! One connection carries all commands of this process; it is opened by the follower only, so that no
 //! request ever waits for a connect. Every wait is bounded.
@@ -39,10 +39,23 @@ pub(super) struct Shard {
     connection: RwLock<Option<Connection>>,
     /// Cleared by the first failure: until it answers again, nobody else waits for it.
     answers: AtomicBool,
-    /// How many fences it has missed: it may hold what those changes made stale.
+    /// How many fences and marks it has missed: it may hold what those changes made stale.
     missed: AtomicU64,
     /// How many of them its latest renewal has made good.
     renewed: AtomicU64,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+/// The keys by which a shard is attended to.
+#[derive(Debug)]
+pub(super) struct Attendance {
+    /// Holds the generation.
+    pub(super) attended: String,
+    /// Is there while the absence of marks says nothing.
+    pub(super) young: String,
+    /// How long that is.
+    pub(super) young_for: Duration,
 }
 
 /// A connection, and since when it stands.
@@ -69,6 +82,8 @@ impl Shard {
             answers: AtomicBool::new(false),
             missed: AtomicU64::new(missed_fence.into()),
             renewed: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
         }
     }
 
@@ -76,29 +91,50 @@ impl Shard {
         self.address
     }
 
+    /// Look-ups that found a value here, and those that did not.
+    pub(super) fn lookups(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn count(&self, hit: bool) {
+        let counter = if hit { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The shard's generation and the key's text; `None` when neither can be trusted.
     pub(super) async fn read(&self, attended: &str, key: &str) -> Option<(Generation, Option<String>)> {
+        let (generation, value) = self.read_all::<(Option<Generation>, Option<String>)>(&[attended, key]).await?;
+        Some((generation?, value))
+    }
+
+    /// Whether it is certain that a mark is not there.
+    pub(super) async fn lacks(&self, attendance: &Attendance, mark: &str) -> bool {
+        let keys = [attendance.attended.as_str(), &attendance.young, mark];
+        let found = self.read_all::<(Option<Generation>, Option<u8>, Option<u8>)>(&keys).await;
+        matches!(found, Some((Some(_), None, None)))
+    }
+
+    async fn read_all<T: FromRedisValue>(&self, keys: &[&str]) -> Option<T> {
         if self.connection()?.since.elapsed() < READ_AFTER {
             return None;
         }
         let mut cmd = redis::cmd("MGET");
-        cmd.arg(attended).arg(key);
-        let (generation, value): (Option<Generation>, Option<String>) = self.ask(&cmd).await?;
-        Some((generation?, value))
+        cmd.arg(keys);
+        self.ask(&cmd).await
     }
 
     /// Sets a value; whether that succeeds does not matter to anybody.
     pub(super) async fn fill(&self, keys: (String, String), value: (i64, String), generation: &str, ttl: Duration) {
-        let cmd = protocol::fill((&keys.0, &keys.1), generation, (value.0, &value.1), millis(ttl));
+        let cmd = protocol::fill((&keys.0, &keys.1), generation, (value.0, &value.1), ttl);
         self.ask::<()>(&cmd).await;
     }
 
-    /// Sets a fence. False when the shard could not be told: it is renewed as soon as it is reached.
-    pub(super) async fn fence(&self, key: &str, version: i64, ttl: Duration) -> bool {
-        let cmd = protocol::fence(key, version, millis(ttl));
+    /// Says what must not be missed: a fence or a mark. False when the shard could not be told: it is renewed
+    /// as soon as it is reached.
+    pub(super) async fn tell(&self, cmd: &Cmd) -> bool {
         // Twice: a process that is short of processor time loses one turn now and then.
         for _ in 0..2 {
-            if self.answers.load(Ordering::Acquire) && self.query::<()>(&cmd, PATIENCE).await.is_ok() {
+            if self.answers.load(Ordering::Acquire) && self.query::<()>(cmd, PATIENCE).await.is_ok() {
                 return true;
             }
         }
@@ -117,14 +153,16 @@ impl Shard {
 
     /// Sets a key that says no more than that it exists.
     pub(super) async fn remember(&self, key: &str, ttl: Duration) {
-        let mut cmd = redis::cmd("SET");
-        cmd.arg(key).arg(1).arg("PX").arg(millis(ttl));
-        self.ask::<()>(&cmd).await;
+        self.ask::<()>(&protocol::mark(key, ttl)).await;
     }
 
     /// Connects if need be, keeps the generation alive, and renews it after a missed fence.
-    pub(super) async fn attend(&self, key: &str, password: Option<&SecretString>) -> Result<(), ShardError> {
-        let result = self.try_attend(key, password).await;
+    pub(super) async fn attend(
+        &self,
+        attendance: &Attendance,
+        password: Option<&SecretString>,
+    ) -> Result<(), ShardError> {
+        let result = self.try_attend(attendance, password).await;
         self.answers.store(result.is_ok(), Ordering::Release);
         if result.is_err() {
             *self.connection.write().unwrap_or_else(PoisonError::into_inner) = None;
@@ -132,7 +170,7 @@ impl Shard {
         result
     }
 
-    async fn try_attend(&self, key: &str, password: Option<&SecretString>) -> Result<(), ShardError> {
+    async fn try_attend(&self, attendance: &Attendance, password: Option<&SecretString>) -> Result<(), ShardError> {
         if self.connection().is_none() {
             let connection = Connection { commands: self.connect(password).await?, since: Instant::now() };
             *self.connection.write().unwrap_or_else(PoisonError::into_inner) = Some(connection);
@@ -141,7 +179,9 @@ impl Shard {
         let missed = self.missed.load(Ordering::Acquire);
         let renew = missed != self.renewed.load(Ordering::Acquire);
         let fresh = Uuid::now_v7().simple().to_string();
-        self.query::<Generation>(&protocol::attend(key, &fresh, millis(ATTENTION), renew), FOLLOWER_PATIENCE).await?;
+        let keys = (attendance.attended.as_str(), attendance.young.as_str());
+        let cmd = protocol::attend(keys, &fresh, (ATTENTION, attendance.young_for), renew);
+        self.query::<Generation>(&cmd, FOLLOWER_PATIENCE).await?;
         self.renewed.store(missed, Ordering::Release);
         Ok(())
     }
@@ -185,8 +225,4 @@ impl Shard {
             .map_err(|_| ShardError::TimedOut)?
             .map_err(ShardError::Redis)
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

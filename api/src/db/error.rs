@@ -5,9 +5,9 @@ use sqlx::error::DatabaseError;
 /// A failed piece of work.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// The primary's name has not resolved yet: come back later.
-    #[error("the database's name does not resolve")]
-    Unresolved,
+    /// No server has said yet that it is the primary: come back later.
+    #[error("the primary has not been found yet")]
+    Unknown,
     /// No answer in the time that was allowed: come back later.
     #[error("the database did not answer in time")]
     TimedOut,
@@ -37,10 +37,16 @@ impl DbError {
     pub fn is_broken_connection(&self) -> bool {
         match self {
             Self::Unavailable(sqlx::Error::PoolTimedOut) => false,
-            Self::Unavailable(sqlx::Error::Database(error)) => code_of(error.as_ref()) != "57014",
+            Self::Unavailable(sqlx::Error::Database(error)) => is_ending_code(&code_of(error.as_ref())),
             Self::Unavailable(_) => true,
-            Self::Unresolved | Self::TimedOut | Self::Failed(_) => false,
+            Self::Unknown | Self::TimedOut | Self::Failed(_) => false,
         }
+    }
+
+    /// Whether the server itself said no.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::Database(_)) | Self::Failed(sqlx::Error::Database(_)))
     }
 }
 
@@ -63,13 +69,15 @@ fn code_of(error: &dyn DatabaseError) -> String {
     error.code().unwrap_or_default().into_owned()
 }
 
-/// SQLSTATEs of a server that is starting, stopping, full, no longer the primary, or too slow just now.
+/// SQLSTATEs of a server that is starting, stopping, full, no longer the primary, or too slow just now,
+/// and of a statement that stood in the way of others.
 fn is_passing_code(code: &str) -> bool {
-    code.starts_with("08")
-        || matches!(
-            code,
-            "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "53300" | "25006" | "25P03" | "40001" | "40P01" | "55P03"
-        )
+    is_ending_code(code) || matches!(code, "57014" | "53300" | "25006" | "40001" | "40P01" | "55P03")
+}
+
+/// Those after which the connection is of no use.
+fn is_ending_code(code: &str) -> bool {
+    code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
 }
 
 #[cfg(test)]
@@ -85,7 +93,13 @@ mod tests {
     #[test]
     fn a_reset_connection_is_passing_and_broken() {
         let error = DbError::from(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()));
-        assert!(error.is_passing() && error.is_broken_connection());
+        assert!(error.is_passing() && error.is_broken_connection() && !error.is_answer());
+    }
+
+    #[test]
+    fn a_statement_that_gives_way_to_replay_is_passing_and_breaks_no_connection() {
+        assert!(is_passing_code("40001") && !is_ending_code("40001"));
+        assert!(is_passing_code("57P01") && is_ending_code("57P01"));
     }
 
     #[test]

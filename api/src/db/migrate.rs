@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, migrate::MigrateError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Database;
+use super::{Database, connect};
 
 /// For one statement of a migration, and for the turn of another starter that holds the lock.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -20,8 +20,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// One failed try.
 #[derive(Debug, thiserror::Error)]
 enum AttemptError {
-    #[error("the database's name does not resolve")]
-    Unresolved,
+    #[error("the primary has not been found yet")]
+    Unknown,
     #[error("no connection in time")]
     TimedOut,
     #[error("no connection: {0}")]
@@ -42,7 +42,7 @@ pub async fn run(database: &Database, stop: &CancellationToken) -> bool {
                 return true;
             }
             // Expected for a moment at every start of a whole stack.
-            Err(AttemptError::Unresolved) => tracing::debug!("waiting for the database's name to resolve"),
+            Err(AttemptError::Unknown) => tracing::debug!("waiting for a primary to be found"),
             Err(error) => tracing::warn!(%error, "the schema cannot be brought up to date yet"),
         }
         tokio::select! {
@@ -53,9 +53,9 @@ pub async fn run(database: &Database, stop: &CancellationToken) -> bool {
 }
 
 async fn attempt(database: &Database) -> Result<(), AttemptError> {
-    let address = database.primary().ok_or(AttemptError::Unresolved)?.address;
+    let address = database.fleet().primary.as_ref().ok_or(AttemptError::Unknown)?.address;
     // A connection of its own: the pool's statements are cut off far too early for this.
-    let options = database.connect_options(address, STATEMENT_TIMEOUT);
+    let options = connect::options(&database.inner.settings, address, STATEMENT_TIMEOUT);
     let mut connection: PgConnection = tokio::time::timeout(CONNECT_TIMEOUT, options.connect())
         .await
         .map_err(|_| AttemptError::TimedOut)?

@@ -1,31 +1,40 @@
 //! Postgres behind one type: where writes go, where reads go, and for how long anybody waits.
 //!
-//! The pool belongs to an address, not to a name: when the primary comes back elsewhere the
-//! pool is replaced as a whole. A lost server is an answer (`Unavailable`), never an exit.
+//! Each address has a pool of its own, and its role is what it says of itself. Writes, and reads that
+//! must see them, go to the primary; reads that may be a moment old to the least busy standby that lags
+//! by less than is allowed. A lost server is an answer (`Unavailable`), never an exit.
 
 /// Which errors mean "come back later".
 mod error;
-/// Keeping up with the primary's address and its health.
+
+/// How a server is connected to.
+mod connect;
+/// One server: its connections, its role, whether it answers.
+mod server;
+
+/// Who is the primary, and which standbys may be read from.
+mod fleet;
+/// Keeping up with addresses, roles and health.
 mod follow;
+
 /// Bringing the schema up to date.
 pub mod migrate;
 
 use std::{
-    net::SocketAddr,
+    net::IpAddr,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::Instant,
 };
 
-use secrecy::ExposeSecret;
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
-};
+use sqlx::PgPool;
 
 pub use error::DbError;
+use fleet::Fleet;
+pub use server::Role;
+use server::{SILENCE, Server};
 
 use crate::{http::health::Dependency, settings::DatabaseSettings};
 
@@ -38,41 +47,39 @@ pub struct Database {
 #[derive(Debug)]
 struct Inner {
     settings: DatabaseSettings,
-    /// `None` until the name has resolved for the first time.
-    primary: RwLock<Option<Server>>,
+    fleet: RwLock<Arc<Fleet>>,
     health: Dependency,
-    /// Whether any work was answered since the follower last asked.
-    answered: AtomicBool,
+    /// So that standbys that are equally busy take turns.
+    turn: AtomicUsize,
 }
 
-/// One server: its address and the connections to it.
-#[derive(Debug, Clone)]
-struct Server {
-    address: SocketAddr,
-    pool: PgPool,
+/// What one server has done for this process.
+#[derive(Debug, Clone, Copy)]
+pub struct Share {
+    /// Its address.
+    pub server: IpAddr,
+    /// What it is.
+    pub role: Role,
+    /// Reads that it answered.
+    pub reads: u64,
+    /// Connections at work.
+    pub active: u32,
+    /// Connections that wait for some.
+    pub idle: u32,
 }
-
-/// A connection that idled longer is asked whether it lives before a request depends on it. Asking
-/// always would cost every request a round trip.
-const TRUSTED_IDLE: Duration = Duration::from_millis(500);
 
 impl Database {
     /// Knows how to connect; opens nothing.
     #[must_use]
     pub fn new(settings: DatabaseSettings) -> Self {
         let health = Dependency::new("postgres");
-        let inner = Inner { settings, primary: RwLock::new(None), health, answered: AtomicBool::new(false) };
+        let inner = Inner { settings, fleet: RwLock::default(), health, turn: AtomicUsize::new(0) };
         Self { inner: Arc::new(inner) }
     }
 
-    /// The pool that takes writes, and reads that must see them.
+    /// The pool of the primary.
     pub fn writer(&self) -> Result<PgPool, DbError> {
-        self.primary().map(|server| server.pool).ok_or(DbError::Unresolved)
-    }
-
-    /// The pool for reads that may be a moment old. The primary takes them.
-    pub fn reader(&self) -> Result<PgPool, DbError> {
-        self.writer()
+        self.primary().map(|primary| primary.pool())
     }
 
     /// How the primary is, by the latest probe.
@@ -81,106 +88,115 @@ impl Database {
         &self.inner.health
     }
 
-    /// Connections now: those at work, and those that wait for some.
+    /// What each server does for this process.
     #[must_use]
-    pub fn connections(&self) -> (u32, u32) {
-        self.primary().map_or((0, 0), |server| {
-            let idle = u32::try_from(server.pool.num_idle()).unwrap_or(u32::MAX);
-            (server.pool.size().saturating_sub(idle), idle)
-        })
+    pub fn shares(&self) -> Vec<Share> {
+        let share = |server: &Arc<Server>, role| {
+            let pool = server.pool();
+            let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+            let (server, reads) = (server.address.ip(), server.reads());
+            Share { server, role, reads, active: pool.size().saturating_sub(idle), idle }
+        };
+        let fleet = self.fleet();
+        let primary = fleet.primary.iter().map(|server| share(server, Role::Primary));
+        primary.chain(fleet.standbys.iter().map(|standby| share(&standby.server, Role::Standby))).collect()
     }
 
-    /// Bounds a piece of work on our side too: a frozen server keeps no promise of its own.
+    /// Bounds work on the primary on our side too: a frozen server keeps no promise of its own. Never
+    /// tried twice: a write whose answer was lost may have happened.
     pub async fn bounded<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
-        let limit = self.inner.settings.acquire_timeout + self.inner.settings.statement_timeout;
-        let result = tokio::time::timeout(limit, work).await.unwrap_or(Err(DbError::TimedOut));
-        if result.is_ok() {
-            self.inner.answered.store(true, Ordering::Relaxed);
-        }
-        if result.as_ref().is_err_and(DbError::is_broken_connection) {
-            // What one connection met, its idle siblings will meet too.
-            self.renew();
-        }
-        result
+        let settings = &self.inner.settings;
+        self.primary()?.run(settings, settings.longest(), work).await
     }
 
-    /// A read by `work`, tried a second time when its connection turns out to be broken.
+    /// A read that may be a moment old: by a standby, or else by the primary.
     pub async fn read<T, F>(&self, work: impl Fn(PgPool) -> F) -> Result<T, DbError>
     where
         F: Future<Output = Result<T, DbError>>,
     {
-        match self.bounded(work(self.reader()?)).await {
-            Err(error) if error.is_broken_connection() => self.bounded(work(self.reader()?)).await,
-            result => result,
+        match self.read_standby(&work).await {
+            Some(value) => Ok(value),
+            None => self.read_latest(work).await.map(|(value, _)| value),
         }
     }
 
-    /// A read that must see every write that was acknowledged.
-    pub async fn read_latest<T, F>(&self, work: impl Fn(PgPool) -> F) -> Result<T, DbError>
+    /// A read that sees every write that was acknowledged, from the primary. While that is away, a
+    /// standby answers; then what was written in the last moment before may be missing.
+    pub async fn read_latest<T, F>(&self, work: impl Fn(PgPool) -> F) -> Result<(T, Role), DbError>
     where
         F: Future<Output = Result<T, DbError>>,
     {
-        match self.bounded(work(self.writer()?)).await {
+        let settings = &self.inner.settings;
+        if !self.fleet().has_primary()
+            && let Some(value) = self.read_standby(&work).await
+        {
+            return Ok((value, Role::Standby));
+        }
+        let error = match self.read_primary(&work).await {
+            Err(error) if error.is_passing() && !self.is_refusal(&error) => error,
+            result => return result.map(|value| (value, Role::Primary)),
+        };
+        for server in self.fleet().last_resort(settings.max_lag, self.turn()) {
+            if let Ok(value) = server.run(settings, settings.longest(), work(server.pool())).await {
+                server.count_read();
+                return Ok((value, Role::Standby));
+            }
+        }
+        Err(error)
+    }
+
+    /// A read that only the primary can answer, tried a second time when its connection was broken.
+    pub async fn read_primary<T, F>(&self, work: impl Fn(PgPool) -> F) -> Result<T, DbError>
+    where
+        F: Future<Output = Result<T, DbError>>,
+    {
+        let result = match self.bounded(work(self.writer()?)).await {
             Err(error) if error.is_broken_connection() => self.bounded(work(self.writer()?)).await,
             result => result,
+        };
+        if result.is_ok() {
+            self.primary()?.count_read();
         }
+        result
     }
 
-    fn primary(&self) -> Option<Server> {
-        self.inner.primary.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether the primary is there and said no, or is only busy: then what a standby has may be too old.
+    fn is_refusal(&self, error: &DbError) -> bool {
+        let heard = || self.primary().is_ok_and(|primary| primary.heard().elapsed() < SILENCE);
+        !error.is_broken_connection() && (error.is_answer() || heard())
     }
 
-    /// New connections to the same address; the old ones end with the requests that hold them.
-    fn renew(&self) {
-        if let Some(server) = self.primary() {
-            self.point_to(server.address);
-        }
-    }
-
-    /// Makes `address` the primary.
-    fn point_to(&self, address: SocketAddr) {
-        let server = Server { address, pool: self.pool(address) };
-        let old = self.inner.primary.write().unwrap_or_else(PoisonError::into_inner).replace(server);
-        if let Some(old) = old {
-            // Not awaited: closing waits for whoever still holds a connection.
-            tokio::spawn(async move { old.pool.close().await });
-        }
-    }
-
-    fn pool(&self, address: SocketAddr) -> PgPool {
-        PgPoolOptions::new()
-            .max_connections(self.inner.settings.pool_size)
-            .acquire_timeout(self.inner.settings.acquire_timeout)
-            .idle_timeout(Duration::from_secs(120))
-            .max_lifetime(Duration::from_secs(1800))
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > TRUSTED_IDLE {
-                        sqlx::Connection::ping(connection).await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(self.connect_options(address, self.inner.settings.statement_timeout))
-    }
-
-    fn connect_options(&self, address: SocketAddr, statement_timeout: Duration) -> PgConnectOptions {
+    /// By the first standby that can; each may try.
+    async fn read_standby<T, F>(&self, work: &impl Fn(PgPool) -> F) -> Option<T>
+    where
+        F: Future<Output = Result<T, DbError>>,
+    {
         let settings = &self.inner.settings;
-        PgConnectOptions::new_without_pgpass()
-            .host(&address.ip().to_string())
-            .port(address.port())
-            .database(&settings.name)
-            .username(&settings.user)
-            .password(settings.password.expose_secret())
-            .application_name("scalable-backend-api")
-            .ssl_mode(PgSslMode::Disable)
-            .options([
-                // Below that there is only talk of what was there already.
-                ("client_min_messages", "warning".to_owned()),
-                ("statement_timeout", statement_timeout.as_millis().to_string()),
-                // A client that was frozen in a transaction must not keep its row locks.
-                ("idle_in_transaction_session_timeout", (statement_timeout * 2).as_millis().to_string()),
-            ])
+        for server in self.fleet().readable(settings.max_lag, self.turn(), Instant::now()) {
+            match server.read(settings, work(server.pool())).await {
+                Ok(value) => {
+                    server.count_read();
+                    return Some(value);
+                }
+                Err(error) => tracing::debug!(server = %server.address, %error, "a standby did not answer a read"),
+            }
+        }
+        None
+    }
+
+    fn turn(&self) -> usize {
+        self.inner.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn primary(&self) -> Result<Arc<Server>, DbError> {
+        self.fleet().primary.clone().ok_or(DbError::Unknown)
+    }
+
+    fn fleet(&self) -> Arc<Fleet> {
+        Arc::clone(&self.inner.fleet.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn publish(&self, fleet: Fleet) {
+        *self.inner.fleet.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fleet);
     }
 }

@@ -17,6 +17,8 @@ pub mod problem;
 pub mod protect;
 /// The id each request carries through logs and answers.
 pub mod request_id;
+/// How the work is spread over databases and shards, as Prometheus text.
+mod servers;
 
 use axum::{
     Router,
@@ -57,8 +59,5 @@ pub fn router(state: AppState) -> Router {
 
 /// The exposition for Prometheus. Not for the world: the balancer does not pass it on.
 async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
-    let (active, idle) = state.database.connections();
-    metrics::gauge!("db_pool_connections", "state" => "active").set(active);
-    metrics::gauge!("db_pool_connections", "state" => "idle").set(idle);
-    shared::prom::render(&state.prometheus)
+    shared::prom::render_with(&state.prometheus, &servers::render(&state))
 }

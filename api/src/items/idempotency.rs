@@ -120,7 +120,7 @@ async fn insert(
 
 async fn kept(database: &Database, owner: Uuid, key: &Key) -> Result<Option<Kept>, DbError> {
     database
-        .read_latest(|pool| async move {
+        .read_primary(|pool| async move {
             let query = sqlx::query_as(
                 "select request_hash, answer, item_id from idempotency_keys
                  where user_id = $1 and key = $2 and expires_at > now()",

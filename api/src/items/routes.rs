@@ -103,6 +103,7 @@ async fn create(
     let draft = body.parse()?;
     let item = store::compose(&draft);
     let answer = serde_json::to_string(&item).map_err(ApiError::internal)?;
+    items(&state).announce(owner).await;
     let Some(key) = key else {
         items(&state).insert(owner, &item).await?;
         return Ok(made(item.id, answer, false));

@@ -1,7 +1,8 @@
 //! Items in the database and the cache.
 //!
 //! The cache is filled from the primary only. A change raises a fence in the cache before it commits
-//! (see `cache`), so that from the moment it is acknowledged no older version is ever read.
+//! (see `cache`), so that from the moment it is acknowledged no older version is ever read. A list comes
+//! from a standby when it is certain that its owner, who alone can change it, has not just done so.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::PgPool;
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     cache::{Cache, Lookup},
-    db::{Database, DbError},
+    db::{Database, DbError, Role},
 };
 
 /// Items, wherever they are read from.
@@ -50,6 +51,13 @@ pub fn compose(draft: &Draft) -> Item {
 }
 
 impl Items<'_> {
+    /// To be called before anything of this owner is written.
+    pub async fn announce(&self, owner: Uuid) {
+        if let Some(cache) = self.cache {
+            cache.mark_writer(owner).await;
+        }
+    }
+
     /// Stores a new item.
     pub async fn insert(&self, owner: Uuid, item: &Item) -> Result<(), DbError> {
         self.database
@@ -76,8 +84,8 @@ impl Items<'_> {
             Lookup::Miss(ticket) => Some(ticket),
             Lookup::Off => None,
         };
-        let found: Option<OwnedItem> = self.database.read_latest(|pool| select(pool, id)).await?;
-        if let (Some(cache), Some(ticket), Some(found)) = (self.cache, ticket, &found) {
+        let (found, role): (Option<OwnedItem>, _) = self.database.read_latest(|pool| select(pool, id)).await?;
+        if let (Some(cache), Some(ticket), Some(found), Role::Primary) = (self.cache, ticket, &found, role) {
             cache.fill(ticket, found).await;
         }
         Ok(found.and_then(|found| own(found, owner)))
@@ -86,30 +94,17 @@ impl Items<'_> {
     /// Up to `limit` items after `after`, newest first, and whether there are more.
     pub async fn page(&self, owner: Uuid, after: Option<Cursor>, limit: usize) -> Result<(Vec<Item>, bool), DbError> {
         let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-        // Straight from the primary: a list must show what its owner has just made.
-        let mut items: Vec<Item> = self
-            .database
-            .read_latest(|pool| async move {
-                let query = match after {
-                    None => sqlx::query_as(
-                        "select id, title, body, version, created_at, updated_at from items
-                         where owner = $1 order by created_at desc, id desc limit $2",
-                    )
-                    .bind(owner)
-                    .bind(one_more),
-                    Some(Cursor { created_at, id }) => sqlx::query_as(
-                        "select id, title, body, version, created_at, updated_at from items
-                         where owner = $1 and (created_at, id) < ($3, $4)
-                         order by created_at desc, id desc limit $2",
-                    )
-                    .bind(owner)
-                    .bind(one_more)
-                    .bind(created_at)
-                    .bind(id),
-                };
-                Ok(query.fetch_all(&pool).await?)
-            })
-            .await?;
+        let work = |pool| select_page(pool, owner, after, one_more);
+        let quiet = match self.cache {
+            Some(cache) => cache.is_quiet(owner).await,
+            None => false,
+        };
+        let mut items = if quiet {
+            self.database.read(work).await?
+        } else {
+            // A list must show what its owner has just made.
+            self.database.read_latest(work).await?.0
+        };
         let more = items.len() > limit;
         items.truncate(limit);
         Ok((items, more))
@@ -122,6 +117,7 @@ impl Items<'_> {
         draft: &Draft,
         version: Option<i64>,
     ) -> Result<Change<Item>, DbError> {
+        self.announce(owner).await;
         self.database
             .bounded(async {
                 let mut tx = self.database.writer()?.begin().await?;
@@ -148,6 +144,7 @@ impl Items<'_> {
 
     /// Removes the item, if it still has `version` where one is given.
     pub async fn remove(&self, (owner, id): (Uuid, Uuid), version: Option<i64>) -> Result<Change<()>, DbError> {
+        self.announce(owner).await;
         self.database
             .bounded(async {
                 let mut tx = self.database.writer()?.begin().await?;
@@ -188,6 +185,27 @@ impl Items<'_> {
         tx.rollback().await?;
         Ok(if there.is_some() { Change::Moved } else { Change::Missing })
     }
+}
+
+async fn select_page(pool: PgPool, owner: Uuid, after: Option<Cursor>, most: i64) -> Result<Vec<Item>, DbError> {
+    let query = match after {
+        None => sqlx::query_as(
+            "select id, title, body, version, created_at, updated_at from items
+             where owner = $1 order by created_at desc, id desc limit $2",
+        )
+        .bind(owner)
+        .bind(most),
+        Some(Cursor { created_at, id }) => sqlx::query_as(
+            "select id, title, body, version, created_at, updated_at from items
+             where owner = $1 and (created_at, id) < ($3, $4)
+             order by created_at desc, id desc limit $2",
+        )
+        .bind(owner)
+        .bind(most)
+        .bind(created_at)
+        .bind(id),
+    };
+    Ok(query.fetch_all(&pool).await?)
 }
 
 async fn select(pool: PgPool, id: Uuid) -> Result<Option<OwnedItem>, DbError> {

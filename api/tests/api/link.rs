@@ -30,7 +30,12 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) async fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::between(SocketAddr::from(([127, 0, 0, 1], 0)), server).await
+    }
+
+    /// With an address of the test's choice, where the system finds a port for 0.
+    pub(crate) async fn between(address: SocketAddr, server: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (state, states) = watch::channel(State::Open);
         tokio::spawn(async move {

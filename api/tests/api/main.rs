@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod client;
+mod cluster;
 mod link;
 mod program;
 mod servers;
@@ -21,7 +22,9 @@ mod overload;
 mod pages;
 mod problems;
 mod request_ids;
+mod ring;
 mod sessions;
 mod shutdown;
+mod standbys;
 mod throttle;
 mod tokens;

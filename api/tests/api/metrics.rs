@@ -65,9 +65,14 @@ async fn requests_are_counted_by_template_and_class_and_by_nothing_a_client_choo
     assert_eq!(routes, ["/api/auth/login", "/api/auth/register", "/api/items", "/api/items/{id}", "<unknown>"]);
     assert_eq!(labels["status"].iter().collect::<Vec<_>>(), ["2xx", "4xx"]);
     assert_eq!(labels["method"].iter().collect::<Vec<_>>(), ["<unknown>", "GET", "POST"]);
-    for name in
-        ["build_info{version=", "http_requests_in_flight 0", "db_pool_connections{state=", "process_start_time_seconds"]
-    {
+    for name in [
+        "build_info{version=",
+        "http_requests_in_flight 0",
+        r#"db_pool_connections{server="127.0.0.1",role="primary",state="idle"}"#,
+        r#"db_reads_total{server="127.0.0.1",role="primary"}"#,
+        r#"cache_lookups_total{shard="127.0.0.1",outcome="miss"}"#,
+        "process_start_time_seconds",
+    ] {
         assert!(text.contains(name), "no {name}: {text}");
     }
 }

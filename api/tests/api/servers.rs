@@ -58,13 +58,31 @@ impl Servers {
 
 impl Container {
     pub(crate) fn postgres() -> Self {
-        let settings = ["--tmpfs", "/run/postgresql:mode=1777", "-v", "/var/lib/postgresql/data"];
-        let sizes = ["-e", "SHARED_BUFFERS=32MB", "-e", "MAX_CONNECTIONS=400"];
-        Self::run(5432, &[&settings[..], &sizes, &["scalable_backend_postgres:latest"]].concat())
+        Self::database(&["-v", "/var/lib/postgresql/data", "-e", "MAX_CONNECTIONS=400"])
+    }
+
+    /// A primary or a standby.
+    pub(crate) fn database(more: &[&str]) -> Self {
+        let settings = ["--tmpfs", "/run/postgresql:mode=1777", "-e", "SHARED_BUFFERS=32MB"];
+        Self::run(5432, &[&settings[..], more, &["scalable_backend_postgres:latest"]].concat())
     }
 
     pub(crate) fn redis() -> Self {
         Self::run(6379, &["--tmpfs", "/run/redis:mode=1777", "scalable_backend_redis:latest"])
+    }
+
+    /// The API, as it runs in its image.
+    pub(crate) fn api(network: &Network, settings: &[(&str, &str)]) -> Self {
+        let program = concat!(env!("CARGO_BIN_EXE_scalable_backend_api"), ":/usr/local/bin/api:ro");
+        let settings: Vec<_> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let settings = settings.iter().flat_map(|setting| ["-e", setting]);
+        let arguments = ["--network", &network.name, "-v", program].into_iter().chain(settings);
+        Self::run(3000, &arguments.chain(["debian:trixie-slim", "/usr/local/bin/api"]).collect::<Vec<_>>())
+    }
+
+    /// `pause`, `unpause`.
+    pub(crate) fn act(&self, verb: &str) {
+        docker(&[verb, &self.id]);
     }
 
     fn run(port: u16, arguments: &[&str]) -> Self {
@@ -76,7 +94,7 @@ impl Container {
         let common = ["run", "-d", "--label", "scalable-backend.test=api", "--read-only", "--cap-drop", "ALL"];
         let mounts = ["--tmpfs", "/tmp", "-v", &mount, "-p", &publish];
         let id = docker(&[&common[..], &mounts, arguments].concat());
-        let _sweeper = sweeper(&id, &secrets);
+        let _sweeper = sweeper("docker rm -fv \"$0\"; rm -rf \"$1\"", &[&id, &secrets.display().to_string()]);
         Self { id, address, _sweeper }
     }
 
@@ -86,9 +104,15 @@ impl Container {
         self.exec(&["timeout", "60", "sh", "-c", script]);
     }
 
+    /// Whether its own health check passes.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let health = Command::new("docker").args(["exec", &self.id, "healthcheck"]).output().unwrap();
+        health.status.success()
+    }
+
     /// Runs SQL as the superuser.
-    pub(crate) fn sql(&self, statement: &str) {
-        self.exec(&["psql", "-XqAt", "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", statement]);
+    pub(crate) fn sql(&self, statement: &str) -> String {
+        self.exec(&["psql", "-XqAt", "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", statement])
     }
 
     /// Ends it without a farewell, as a crash would.
@@ -101,8 +125,34 @@ impl Container {
         docker(&["start", &self.id]);
     }
 
-    fn exec(&self, command: &[&str]) {
-        docker(&[&["exec", &self.id], command].concat());
+    fn exec(&self, command: &[&str]) -> String {
+        docker(&[&["exec", &self.id], command].concat())
+    }
+}
+
+/// A network on which containers know each other by name. It goes after its containers.
+pub(crate) struct Network {
+    pub(crate) name: String,
+    _sweeper: Child,
+}
+
+impl Network {
+    pub(crate) fn new() -> Self {
+        let name = format!("api-test-{}", uuid::Uuid::now_v7().simple());
+        docker(&["network", "create", "--label", "scalable-backend.test=api", &name]);
+        let script = "timeout 60 sh -c 'until docker network rm \"$0\"; do sleep 0.5; done' \"$0\"";
+        let _sweeper = sweeper(script, &[&name]);
+        Self { name, _sweeper }
+    }
+
+    /// Gives a container a place on it, under a name that others may have as well.
+    pub(crate) fn join(&self, container: &Container, alias: &str) {
+        docker(&["network", "connect", "--alias", alias, &self.name, &container.id]);
+    }
+
+    /// Takes it away again at once, with all that it holds.
+    pub(crate) fn leave(&self, container: &Container) {
+        docker(&["network", "disconnect", &self.name, &container.id]);
     }
 }
 
@@ -128,11 +178,11 @@ fn secrets() -> PathBuf {
 }
 
 /// A process that waits for the end of this one, which closes the pipe between them also when it is
-/// killed, and then removes what it is told. A group of its own keeps it from a terminal's Ctrl-C.
-fn sweeper(container: &str, directory: &std::path::Path) -> Child {
+/// killed, and then runs the script. A group of its own keeps it from a terminal's Ctrl-C.
+fn sweeper(script: &str, arguments: &[&str]) -> Child {
     Command::new("sh")
-        .args(["-c", "cat; docker rm -fv \"$0\"; rm -rf \"$1\"", container])
-        .arg(directory)
+        .args(["-c", &format!("cat; {script}")])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -58,7 +58,7 @@ fn largest_up(proposals: &BTreeMap<Metric, Proposal>, n: u64) -> Option<Combined
 /// Whether the load, spread over `m` instead of `n`, comes near an upper threshold.
 /// Example: 3 replicas at 45 % would be 2 at 67.5 %, over 0.9 × 70 %.
 fn would_bounce(proposals: &BTreeMap<Metric, Proposal>, n: u64, m: u64) -> bool {
-    proposals.iter().filter(|(metric, _)| metric.is_share()).any(|(_, p)| {
+    proposals.iter().filter(|(metric, _)| metric.is_share()).any(|(metric, p)| {
         let most = match p.rule {
             Rule::Band { up, .. } => MARGIN * up,
             Rule::Target { target } => (1.0 + DEAD_BAND) * target,
@@ -68,7 +68,9 @@ fn would_bounce(proposals: &BTreeMap<Metric, Proposal>, n: u64, m: u64) -> bool 
         // Servers may outnumber the replicas: a primary takes reads beside its standbys.
         let before = p.measured + p.missing;
         let after = before.max(n).saturating_sub(n - m);
-        after == 0 && value > 0.0 || value * before as f64 / after.max(1) as f64 >= most
+        // Without any standby the primary takes their connections; other work would find nobody.
+        let nobody = after == 0 && *metric != Metric::Connections;
+        nobody && value > 0.0 || value * before as f64 / after.max(1) as f64 >= most
     })
 }
 

@@ -103,6 +103,10 @@ fn standbys_come_from_zero_with_the_connections_and_go_with_them() {
     assert_eq!(outcome(&scene(0, 90.0, 1)), (1, Reason::ConnectionsHigh));
     assert_eq!(outcome(&scene(0, 10.0, 1)), (0, Reason::AtMinimum));
     assert_eq!(outcome(&scene(1, 20.0, 2)), (0, Reason::AllLow));
+    // Once there are standbys, only they take reads; the last one's go back to the primary.
+    assert_eq!(outcome(&scene(1, 90.0, 1)), (2, Reason::ConnectionsHigh));
+    assert_eq!(outcome(&scene(1, 20.0, 1)), (0, Reason::AllLow));
+    assert_eq!(outcome(&scene(2, 20.0, 2)), (1, Reason::AllLow));
 }
 
 #[test]

@@ -3,11 +3,18 @@
 //! One connection to each server is kept, as a role that may see all sessions and change
 //! nothing; it is made anew after any failure.
 
-use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
-use shared::snapshot::{ConnectionsReading, DatabaseRole};
+use shared::{
+    replication::Ends,
+    snapshot::{ConnectionsReading, DatabaseRole, DatabaseServer},
+};
 use sqlx::{
     ConnectOptions as _, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
@@ -32,11 +39,7 @@ const QUESTION: &str = "
             + coalesce(current_setting('reserved_connections', true)::int8, 0) as reserved,
         pg_wal_lsn_diff(case when standby then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end, '0/0')::int8
             as position,
-        case when standby then exists (select from pg_stat_wal_receiver where status = 'streaming') end as streaming,
-        case when not standby then null
-            when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0
-            else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8
-        end as lag_seconds
+        case when standby then exists (select from pg_stat_wal_receiver where status = 'streaming') end as streaming
     from (select pg_is_in_recovery() as standby) as role
 ";
 
@@ -45,9 +48,15 @@ const QUESTION: &str = "
 pub struct Load {
     /// The primary; `None` when it did not answer.
     pub primary: Option<ConnectionsReading>,
-    /// Streaming standbys, without any the primary; `None` when it is not known where reads go.
+    /// The standbys that are near enough, without any the primary; `None` when it is not known where
+    /// reads go.
     pub reads: Option<ConnectionsReading>,
+    /// Every server that answered.
+    pub servers: Vec<DatabaseServer>,
 }
+
+/// A standby that lags for longer shows at least this much.
+const ENDS_KEPT: Duration = Duration::from_secs(3600);
 
 /// All database servers.
 #[derive(Debug)]
@@ -55,13 +64,14 @@ pub struct Servers {
     settings: Database,
     timeout: Duration,
     connections: HashMap<SocketAddr, PgConnection>,
+    ends: Ends,
 }
 
 impl Servers {
     /// No server has been asked yet.
     #[must_use]
     pub fn new(settings: Database, timeout: Duration) -> Self {
-        Self { settings, timeout, connections: HashMap::new() }
+        Self { settings, timeout, connections: HashMap::new(), ends: Ends::kept_for(ENDS_KEPT) }
     }
 
     /// Asks every server at once.
@@ -78,6 +88,7 @@ impl Servers {
         standbys.retain(|address| !primaries.contains(address));
         let mut kept = std::mem::take(&mut self.connections);
         let (settings, timeout) = (&self.settings, call_timeout(self.timeout));
+        let asked = Instant::now();
         let answers = join_all(primaries.iter().chain(&standbys).map(|address| {
             let kept = kept.remove(address);
             async move {
@@ -98,18 +109,20 @@ impl Servers {
                 }
             }
         }
-        Gathered { value: load(told, silent_standbys), problems }
+        Gathered { value: self.load(told, silent_standbys, asked), problems }
     }
-}
 
-fn load(told: Vec<(String, Answer)>, silent_standbys: usize) -> Option<Load> {
-    if told.is_empty() {
-        return None;
+    fn load(&mut self, told: Vec<(String, Answer)>, silent_standbys: usize, asked: Instant) -> Option<Load> {
+        if told.is_empty() {
+            return None;
+        }
+        let end = replication::note_end(&told, &mut self.ends, asked);
+        let servers = replication::servers(told, end, &self.ends, asked);
+        let reads = replication::read_servers(&servers, silent_standbys, self.settings.max_lag);
+        let primary = servers.iter().filter(|server| server.role == DatabaseRole::Primary).cloned().collect();
+        let load = |servers| replication::load(servers, clock::unix_ms());
+        Some(Load { primary: load(primary), reads: reads.and_then(load), servers })
     }
-    let (servers, now_ms) = (replication::servers(told), clock::unix_ms());
-    let reads = replication::read_servers(&servers, silent_standbys).and_then(|reads| replication::load(reads, now_ms));
-    let primary = servers.into_iter().filter(|server| server.role == DatabaseRole::Primary).collect();
-    Some(Load { primary: replication::load(primary, now_ms), reads })
 }
 
 async fn ask(

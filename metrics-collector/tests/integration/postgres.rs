@@ -25,7 +25,12 @@ fn standby(network: &Network) -> Container {
 }
 
 fn servers(primary: &str, standby: &str, password: &str) -> Servers {
-    let settings = collector(&[("DB_HOST", primary), ("DB_REPLICA_HOST", standby), ("DB_MONITOR_PASSWORD", password)]);
+    let settings = collector(&[
+        ("DB_HOST", primary),
+        ("DB_REPLICA_HOST", standby),
+        ("DB_REPLICA_MAX_LAG", "1"),
+        ("DB_MONITOR_PASSWORD", password),
+    ]);
     Servers::new(settings.database.unwrap(), Duration::from_secs(2))
 }
 
@@ -83,6 +88,18 @@ async fn reads_are_counted_on_the_standby_and_a_frozen_server_is_not_waited_for(
         (reads.servers[0].lag_bytes == Some(0) && reads.servers[0].lag_seconds == Some(0.0)).then_some(())
     })
     .await;
+
+    standby.exec(&["psql", "-U", "postgres", "-c", "select pg_wal_replay_pause()"]).unwrap();
+    primary.exec(&["psql", "-U", "postgres", "-c", "create table late ()"]).unwrap();
+    eventually("the standby that lags takes no reads", async || {
+        let load = whole(&mut servers).await?;
+        let late = load.servers.iter().find(|server| server.role == DatabaseRole::Standby)?;
+        let on_primary = load.reads == load.primary;
+        (on_primary && late.lag_bytes > Some(0) && late.lag_seconds > Some(1.0)).then_some(())
+    })
+    .await;
+    standby.exec(&["psql", "-U", "postgres", "-c", "select pg_wal_replay_resume()"]).unwrap();
+    eventually("it has caught up", async || whole(&mut servers).await.filter(streams)).await;
 
     busy(&standby);
     eventually("the standby's session is counted", async || {

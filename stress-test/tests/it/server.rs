@@ -253,5 +253,6 @@ async fn snapshot(State(server): State<Server>) -> Json<Snapshot> {
         nodes: vec![],
         sources: vec![],
         balancer: None,
+        databases: Vec::new(),
     })
 }
