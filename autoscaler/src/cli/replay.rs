@@ -26,8 +26,9 @@ What it cannot: the work is that of the system as it was. Replicas in full use h
 (the report says for how long), clients that met errors may have stayed away, and every replica uses a
 little on its own. Latency, errors and memory of other counts are not known, so policies are followed on
 the work alone. Points are means, of five minutes after a day, so shorter peaks are flat.
-The row `recorded` is what really happened, measured in the same way; its lost requests are not known
-and shown as 0.";
+The row `recorded` is what really happened, measured in the same way; how many requests were lost then is
+not known and shown as 0. The others meet the model's delays instead of the real ones, and `predictive` knows
+nothing of the time before.";
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 

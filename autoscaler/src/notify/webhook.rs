@@ -260,7 +260,7 @@ fn body(format: Format, released: &Released, missed: u64) -> serde_json::Value {
                 text += &format!(" ({suppressed} more of this kind before it)");
             }
             if missed > 0 {
-                text += &format!(" ({missed} notices before it were lost)");
+                text += &format!(" (lost before it: {missed})");
             }
             json!({ "text": text })
         }
@@ -293,7 +293,7 @@ mod tests {
                    "from": 2, "to": 3, "reason": "cpu_high", "suppressed": 4, "missed": 1})
         );
         let slack = body(Format::Slack, &released(), 1);
-        let text = "web: from 2 to 3: cpu &lt;91&gt; &amp; more (4 more of this kind before it) (1 notices before it were lost)";
+        let text = "web: from 2 to 3: cpu &lt;91&gt; &amp; more (4 more of this kind before it) (lost before it: 1)";
         assert_eq!(slack, json!({ "text": text }));
     }
 

@@ -109,25 +109,38 @@ impl Load {
         }
     }
 
-    /// What really happened, measured like the candidates.
+    /// What really happened, measured like the candidates: a replica serves when it has started.
     #[must_use]
     pub fn as_it_was(&self, model: &Model) -> Row {
         let (begin, mut run) = (self.trace.start_ms(), Run::default());
+        let seconds = |ms: u64| ms as f64 / 1000.0;
         let ends = self.replicas.iter().skip(1).map(|step| step.0).chain([self.trace.end_ms()]);
         let mut before = None;
         for ((at_ms, replicas), end_ms) in self.replicas.iter().zip(ends) {
-            let (at, seconds) = ((at_ms - begin) as f64 / 1000.0, (end_ms - at_ms) as f64 / 1000.0);
-            let load = self.trace.at(*at_ms);
-            run.supply.set(at, *replicas);
+            let (at, load) = (seconds(at_ms - begin), self.trace.at(*at_ms));
             run.demand.set(at, model.demand(load));
-            run.requests += load * seconds;
-            run.replica_seconds += *replicas as f64 * seconds;
+            run.requests += load * seconds(end_ms - at_ms);
+            run.replica_seconds += *replicas as f64 * seconds(end_ms - at_ms);
             if before.is_some_and(|before| before != *replicas) {
                 run.actions.push((at, before < Some(*replicas)));
             }
             before = Some(*replicas);
         }
+        let steps = self.replicas.iter().map(|step| step.0);
+        let mut moments: Vec<u64> = steps.clone().chain(steps.map(|at| at.saturating_add(model.start_up_ms))).collect();
+        moments.sort_unstable();
+        for at_ms in moments.into_iter().take_while(|at_ms| *at_ms < self.trace.end_ms()) {
+            run.supply.set(seconds(at_ms - begin), self.serving(at_ms, model.start_up_ms));
+        }
         Row { name: "recorded".to_owned(), measures: Measures::of(&run, self.trace.seconds()), run }
+    }
+
+    /// Replicas that were there for as long as one takes to start.
+    fn serving(&self, at_ms: u64, start_up_ms: u64) -> u64 {
+        let index = |at_ms: u64| self.replicas.partition_point(|step| step.0 <= at_ms);
+        let first = index(at_ms.saturating_sub(start_up_ms)).saturating_sub(1);
+        let since = self.replicas.get(first..index(at_ms)).unwrap_or_default();
+        since.iter().map(|step| step.1).min().unwrap_or_default()
     }
 }
 

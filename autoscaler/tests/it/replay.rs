@@ -3,7 +3,7 @@
 use autoscaler::{
     history::{Limits, Recording, Store},
     scaling::Metric,
-    simulate::recorded::Load,
+    simulate::{Model, recorded::Load},
 };
 use serde_json::Value;
 
@@ -140,6 +140,13 @@ fn gaps_and_exhausted_replicas_are_told_apart_from_what_was_measured() {
     assert_eq!((load.metric, load.whole, load.gaps_ms), (Metric::Cpu, Some(0.5), 2 * HOUR_MS + 30_000));
     let share = 100.0 * 600.0 / load.trace.seconds();
     assert!((load.saturated_percent - share).abs() < 1e-9, "{} is not {share}", load.saturated_percent);
+    // Recorded are the counts that were asked for; what was added serves when it has started.
+    points[5].replicas = 3;
+    points[6].replicas = 3;
+    let model = Model { capacity: 0.5, start_up_ms: 12_000, interval_ms: 30_000, target: 70.0 };
+    let was = Load::of(&recording(points.clone())).unwrap().as_it_was(&model);
+    assert_eq!(was.run.supply.changes(), [(0.0, 2), (162.0, 3), (210.0, 2)]);
+    assert_eq!((was.measures.actions, was.run.actions[0]), (2, (150.0, true)));
     points.reverse();
     assert!(Load::of(&recording(points)).unwrap_err().contains("order"));
     assert!(Load::of(&recording(Vec::new())).unwrap_err().contains("no work is recorded"));
