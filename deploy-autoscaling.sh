@@ -5,10 +5,15 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/settings.sh
 . scripts/settings.sh
+# shellcheck source=scripts/images.sh
+. scripts/images.sh
+# shellcheck source=scripts/secrets.sh
+. scripts/secrets.sh
 
 usage() {
   cat <<'HELP'
-usage: ./deploy-autoscaling.sh [--build | --status | --rotate SECRET | --down [--volumes] [--yes] | --help]
+usage: ./deploy-autoscaling.sh [--with-monitoring | --without-monitoring] [--build | --status | --rotate SECRET]
+       ./deploy-autoscaling.sh --down [--volumes] [--yes]
 
 Without options: installs Docker when it is missing, initialises a Swarm, builds the images, makes
 the secrets, deploys the stack, waits until every service is healthy and checks its endpoints.
@@ -17,15 +22,20 @@ Run again it updates in place and keeps secrets, data and the replica counts of 
   --build     prepares the machine and builds the images, deploys nothing
   --status    services, replicas and endpoints of the deployed stack
   --rotate    deploys with a new value for SECRET, one of JWT_SECRET, DB_PASSWORD, DB_MONITOR_PASSWORD,
-              DB_REPLICATION_PASSWORD, REDIS_PASSWORD, ADMIN_TOKEN, WEBHOOK_URL, and deletes the old one
+              DB_REPLICATION_PASSWORD, REDIS_PASSWORD, ADMIN_TOKEN, WEBHOOK_URL, ALERT_WEBHOOK_URL, and
+              deletes the old one
+  --with-monitoring
+              also deploys Prometheus, its alerts and Alertmanager; later deployments keep them
+  --without-monitoring
+              takes them away again, and keeps what they recorded
   --down      removes the stack; asks before it deletes volumes and secrets
   --volumes   with --down: delete volumes and secrets without asking
   --yes       with --down: do not ask, keep volumes and secrets (unless --volumes)
   --help      this text
 
 Settings come from the environment, then from .env (see .env.example). STACK_NAME, HTTP_PORT,
-AUTOSCALER_PORT, COLLECTOR_PORT, COLLECTOR_HEALTH_PORT and NETWORK_SUBNET place a second stack
-beside the first.
+AUTOSCALER_PORT, COLLECTOR_PORT, COLLECTOR_HEALTH_PORT, PROMETHEUS_PORT and NETWORK_SUBNET place a
+second stack beside the first.
 HELP
 }
 
@@ -68,7 +78,7 @@ need_docker() {
   fi
   docker info >/dev/null 2>&1 && return
   local why
-  why=$(docker info 2>&1 | tail -n 1)
+  why=$(docker info 2>&1 | tail -n 1) || true
   case $why in
     *"permission denied"*) die "this user may not talk to the Docker engine: run with sudo, or join the group docker and log in again" ;;
   esac
@@ -89,7 +99,7 @@ need_swarm() {
       step "initialising a Swarm on this node"
       # With several addresses the engine asks which one: take the one that packets leave from.
       local address
-      address=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -nE 's/.* src ([0-9.]+).*/\1/p' | head -n 1)
+      address=$(ip -4 route get 192.0.2.1 2>/dev/null | sed -nE 's/.* src ([0-9.]+).*/\1/p' | head -n 1) || true
       quietly docker swarm init ${address:+--advertise-addr "$address"} ;;
     *) die "this node's Swarm is in the state '$(docker info --format '{{.Swarm.LocalNodeState}}')': see docker info, then docker swarm leave --force to start anew" ;;
   esac
@@ -98,15 +108,26 @@ need_swarm() {
 need_space() {
   local root free
   root=$(docker info --format '{{.DockerRootDir}}')
-  free=$(df -Pk "$root" 2>/dev/null | awk 'NR==2 {print int($4/1024)}')
+  free=$(df -Pk "$root" 2>/dev/null | awk 'NR==2 {print int($4/1024)}') || true
   [ -z "$free" ] || [ "$free" -ge 2048 ] || die "only ${free} MiB are free under $root: images and data need 2048 MiB; free some with: docker system prune"
 }
 
+# A filter's socket is made anew when the filter starts: whoever reads it mounts its folder.
+need_read_socket() {
+  [ -S "$READ_SOCKET" ] || die "READ_SOCKET=$READ_SOCKET is no socket on this machine: scripts/socket-proxy.sh start makes one"
+  case ${READ_SOCKET%/*} in
+    /run | /var/run) export READ_SOCKET_MOUNT=$READ_SOCKET ;;
+    *) export READ_SOCKET_MOUNT=${READ_SOCKET%/*} ;;
+  esac
+}
+
 need_ports() {
-  # Ports of our own running stack are ours.
-  [ -z "$(docker service ls -q --filter "label=com.docker.stack.namespace=$STACK_NAME")" ] || return 0
-  local name port
-  for name in HTTP_PORT AUTOSCALER_PORT COLLECTOR_PORT COLLECTOR_HEALTH_PORT; do
+  # Ports of our own running services are ours.
+  local name port names=()
+  [ -n "$(docker service ls -q --filter "label=com.docker.stack.namespace=$STACK_NAME")" ] ||
+    names=(HTTP_PORT ${TLS_CERT_FILE:+HTTPS_PORT} AUTOSCALER_PORT COLLECTOR_PORT COLLECTOR_HEALTH_PORT)
+  [ "$MONITORING" = no ] || is_deployed prometheus || names+=(PROMETHEUS_PORT)
+  for name in ${names[@]+"${names[@]}"}; do
     port=${!name}
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
       die "port $port is in use on this machine: stop what listens there (ss -ltnp 'sport = :$port'), or choose another with $name=…"
@@ -114,134 +135,9 @@ need_ports() {
   done
 }
 
-# ── images ───────────────────────────────────────────────────────────────────────────────────────
-
-SOURCE_LABEL=scalable-backend.source
-
-# source_of <path>…: a digest over the files that an image is made of.
-source_of() { find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16; }
-up_to_date() { [ "$(docker image inspect --format "{{index .Config.Labels \"$SOURCE_LABEL\"}}" "$1" 2>/dev/null)" = "$2" ]; }
-# The classic builder is always there; BuildKit only where its plugin is.
-build_image() {
-  local image=$1; shift
-  docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0
-  quietly docker build -t "$image" "$@"
-}
-
-# The quick way: compile here, copy into the image. Only where the result runs on Debian trixie (glibc 2.41).
-can_build_here() {
-  command -v cargo >/dev/null && command -v cc >/dev/null && cargo --version >/dev/null 2>&1 || return 1
-  local glibc
-  glibc=$(ldd --version 2>/dev/null | sed -nE '1s/.* 2\.([0-9]+).*/\1/p')
-  [ -n "$glibc" ] && [ "$glibc" -le 41 ] && [ "$(uname -s)" = Linux ]
-}
-
-build_rust_images() {
-  local source image args=(.)
-  source=$(source_of Cargo.toml Cargo.lock rust-toolchain.toml Dockerfile scripts/build-binaries.sh shared api metrics-collector autoscaler)
-  local images=(scalable_backend_api:latest metrics-collector:latest autoscaler:latest)
-  for image in "${images[@]}"; do up_to_date "$image" "$source" || break; done
-  if up_to_date "$image" "$source"; then say "    api, collector, autoscaler: up to date"; return; fi
-  if can_build_here; then
-    say "    compiling with this machine's toolchain (minutes the first time)"
-    quietly scripts/build-binaries.sh dist
-    args=(--build-arg BUILD_BASE=debian:trixie-slim --build-arg PREBUILT=dist .)
-  else
-    say "    compiling in a container (minutes the first time)"
-    quietly scripts/base-images.sh rust
-  fi
-  build_image metrics-collector:latest --target metrics-collector --label "$SOURCE_LABEL=$source" "${args[@]}"
-  build_image autoscaler:latest --target autoscaler --label "$SOURCE_LABEL=$source" "${args[@]}"
-  build_image scalable_backend_api:latest --label "$SOURCE_LABEL=$source" "${args[@]}"
-  say "    api, collector, autoscaler: built"
-}
-
-build_folder_image() {
-  local folder=$1 image=$2 source
-  source=$(source_of "$folder")
-  if up_to_date "$image" "$source"; then say "    $folder: up to date"; return; fi
-  build_image "$image" --label "$SOURCE_LABEL=$source" "$folder"
-  say "    $folder: built"
-}
-
-build_images() {
-  step "images"
-  # The stand-ins may be needed: shown, because that is minutes on the first run.
-  scripts/base-images.sh debian nginx 2>&1 | sed 's/^/    /'
-  build_folder_image postgres scalable_backend_postgres:latest
-  build_folder_image redis scalable_backend_redis:latest
-  build_folder_image nginx scalable_backend_nginx:latest
-  build_rust_images
-}
-
-# pinned <variable> <image>: a tag that names the content, so that a service is updated when, and
-# only when, its image has changed.
-pinned() {
-  local id repository=${2%%:*}
-  [ -z "${!1:-}" ] || return 0
-  id=$(docker image inspect --format '{{.Id}}' "$2")
-  id=${id#sha256:}
-  docker tag "$2" "$repository:${id:0:12}"
-  export "$1=$repository:${id:0:12}"
-}
-
-# Of earlier builds nothing is kept but what a service runs, or would run after a rollback.
-prune_images() {
-  local kept tag
-  kept=$(docker service ls -q | xargs -r docker service inspect --format \
-    '{{.Spec.TaskTemplate.ContainerSpec.Image}} {{with .PreviousSpec}}{{.TaskTemplate.ContainerSpec.Image}}{{end}}' | tr ' ' '\n')
-  docker image ls --format '{{.Repository}}:{{.Tag}}' |
-    grep -E '^(scalable_backend_(api|nginx|postgres|redis)|metrics-collector|autoscaler):[0-9a-f]{12}$' |
-    while read -r tag; do
-      grep -qxF "$tag" <<<"$kept" || docker image rm "$tag" >/dev/null 2>&1 || true
-    done
-  docker image prune -f --filter label=scalable-backend.stage >/dev/null
-  docker image prune -f --filter "label=$SOURCE_LABEL" >/dev/null
-}
-
 # ── the stack ────────────────────────────────────────────────────────────────────────────────────
 
-# What a secret is that nobody gave: no webhook is wanted, and all others are made at random.
-default_secret() { if [ "$1" = WEBHOOK_URL ]; then printf none; else random_secret; fi; }
-random_secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
-
-# newest_secret <name>: a secret cannot change under its name, so each rotation makes the next version:
-# name, name_2, name_3… The newest is the one in use.
-newest_secret() { versions_of "$1" | tail -n 1; }
-versions_of() { docker secret ls --format '{{.Name}}' --filter "name=$1" | grep -xE "$1(_[0-9]+)?" | sort -V || true; }
-
-make_secrets() {
-  # Not under the stack's own label: `docker stack rm` must not take the keys to the data away.
-  local name first secret number
-  for name in $SECRETS; do
-    first=${STACK_NAME}_${name,,}
-    secret=$(newest_secret "$first")
-    if [ -z "$secret" ]; then
-      make_secret "$first" "${!name:-$(default_secret "$name")}"; secret=$first
-    elif [ "$name" = "$ROTATE" ]; then
-      number=${secret#"$first"}; number=${number#_}
-      secret=${first}_$((${number:-1} + 1))
-      make_secret "$secret" "${!name:-$(default_secret "$name")}"
-    elif [ -n "${!name:-}" ]; then
-      say "    $secret exists and is kept; to change it: ./deploy-autoscaling.sh --rotate $name"
-    fi
-    export "${name}_VERSION=${secret#"$first"}"
-  done
-}
-
-make_secret() {
-  printf '%s' "$2" | docker secret create --label "scalable-backend.stack=$STACK_NAME" "$1" - >/dev/null
-  say "    made $1"
-}
-
-# Once every service runs with the newest.
-delete_old_secrets() {
-  local name
-  for name in $SECRETS; do
-    versions_of "${STACK_NAME}_${name,,}" | head -n -1 | xargs -r docker secret rm >/dev/null
-  done
-}
-
+is_deployed() { docker service inspect "${STACK_NAME}_$1" >/dev/null 2>&1; }
 spec_of() { docker service inspect --format "$2" "${STACK_NAME}_$1" 2>/dev/null || true; }
 
 # What runs now stays: counts were chosen by the autoscaler or by hand, not by the file.
@@ -285,10 +181,26 @@ deploy() {
   pinned NGINX_IMAGE scalable_backend_nginx:latest
   pinned POSTGRES_IMAGE scalable_backend_postgres:latest
   pinned REDIS_IMAGE scalable_backend_redis:latest
+  local files=(-c stack.yml)
+  if [ "$MONITORING" = yes ]; then
+    pinned MONITORING_IMAGE scalable_backend_monitoring:latest
+    files+=(-c stack.monitoring.yml)
+  fi
   make_secrets
+  make_tls_secrets
   keep_running_state
   choose_nginx_config
-  quietly docker stack deploy --resolve-image never -c stack.yml "$STACK_NAME"
+  [ -z "${TLS_CERT_FILE:-}" ] || files+=(-c stack.tls.yml)
+  quietly docker stack deploy --resolve-image never "${files[@]}" "$STACK_NAME"
+  [ "$MONITORING" = yes ] || remove_monitoring
+}
+
+# Its volumes stay: what was recorded is there when it comes back.
+remove_monitoring() {
+  local service
+  for service in prometheus alertmanager prober; do
+    ! is_deployed $service || docker service rm "${STACK_NAME}_$service" >/dev/null
+  done
 }
 
 # "name running/desired" for each service that is not there yet; nothing when all are.
@@ -309,7 +221,7 @@ explain_failure() {
     name=${name#!}; name=${STACK_NAME}_${name%%(*}
     say "--- $name"
     docker service ps --no-trunc --format '{{.Name}} {{.CurrentState}} {{.Error}}' "$name" | head -n 4
-    docker service logs --tail 8 "$name" 2>&1 | tail -n 8
+    { timeout 20 docker service logs --tail 8 "$name" 2>&1 || true; } | tail -n 8
   done
 }
 
@@ -327,12 +239,15 @@ wait_until_healthy() {
   done
 }
 
-http_status() { curl -s -o /dev/null -m 5 -w '%{http_code}' "$1" 2>/dev/null || true; }
+# Whether the name "localhost" is in the certificate is not the question.
+http_status() { curl -sk -o /dev/null -m 5 -w '%{http_code}' "$1" 2>/dev/null || true; }
 
 endpoints() {
+  local public=http://localhost:$HTTP_PORT
+  [ -z "${TLS_CERT_FILE:-}" ] || public=https://localhost:$HTTPS_PORT
   cat <<LIST
 API|http://localhost:$HTTP_PORT/api/health
-API documentation|http://localhost:$HTTP_PORT/api/docs
+API documentation|$public/api/docs
 nginx status|http://localhost:$HTTP_PORT/nginx/status
 nginx upstream|http://localhost:$HTTP_PORT/nginx/upstream
 Autoscaler|http://localhost:$AUTOSCALER_PORT/health
@@ -340,6 +255,7 @@ Autoscaler metrics|http://localhost:$AUTOSCALER_PORT/metrics
 Collector metrics|http://localhost:$COLLECTOR_PORT/metrics
 Collector health|http://localhost:$COLLECTOR_HEALTH_PORT/health
 LIST
+  ! is_deployed prometheus || echo "Prometheus|http://localhost:$PROMETHEUS_PORT/-/ready"
 }
 
 check_endpoints() {
@@ -348,7 +264,7 @@ check_endpoints() {
   while IFS='|' read -r name url; do
     # The first snapshot and the balancer's first look at DNS come a moment after "healthy".
     for _ in $(seq 20); do status=$(http_status "$url"); [ "$status" = 200 ] && break; sleep 0.5; done
-    printf '    %-20s %s  %s\n' "$name" "$status" "${url/:80\//\/}"
+    printf '    %-20s %s  %s\n' "$name" "$status" "$(sed -E 's#^(http://[^/:]*):80/#\1/#; s#^(https://[^/:]*):443/#\1/#' <<<"$url")"
     [ "$status" = 200 ] || failed=1
   done < <(endpoints)
   [ $failed = 0 ] || die "an endpoint does not answer 200: see docker service logs ${STACK_NAME}_nginx and the service behind it"
@@ -399,11 +315,13 @@ down() {
 
 main() {
   local action=deploy volumes=ask assume=no
-  ROTATE=
+  ROTATE='' MONITORING=''
   while [ $# -gt 0 ]; do
     case $1 in
       --help | -h) usage; exit 0 ;;
       --build) action=build ;;
+      --with-monitoring) MONITORING=yes ;;
+      --without-monitoring) MONITORING=no ;;
       --status) action=status ;;
       --rotate)
         shift; ROTATE=${1:-}; ROTATE=${ROTATE^^}
@@ -423,7 +341,12 @@ main() {
   need_docker
   need_swarm
   need_space
+  # Once it is there it stays, unless it is told to go.
+  if [ -z "$MONITORING" ]; then if is_deployed prometheus; then MONITORING=yes; else MONITORING=no; fi; fi
+  [ "$ROTATE" != ALERT_WEBHOOK_URL ] || [ "$MONITORING" = yes ] ||
+    die "only the monitoring uses ALERT_WEBHOOK_URL: add --with-monitoring"
   if [ "$action" = build ]; then build_images; return; fi
+  need_read_socket
   need_ports
   command -v curl >/dev/null || { [ "$(id -u)" = 0 ] && quietly apt-get install -y -qq curl; } || die "curl is missing: apt-get install curl"
   build_images
@@ -433,13 +356,17 @@ main() {
   delete_old_secrets
   prune_images
   print_status
+  local alerts="./deploy-autoscaling.sh --with-monitoring"
+  [ "$MONITORING" = no ] || alerts="http://localhost:$PROMETHEUS_PORT/alerts"
   cat <<NEXT
 
 The stack $STACK_NAME is up after ${SECONDS} s.
 
-  watch it        watch 'docker service ls'
+  dashboard       http://localhost:$AUTOSCALER_PORT/
+  watch it        scripts/watch.sh
   decisions       docker service logs -f ${STACK_NAME}_autoscaler | grep scaled
   why (not)       curl http://localhost:$AUTOSCALER_PORT/api/v1/services/api
+  alerts          $alerts
   put load on     scripts/stress-test.sh --users 50 --minutes 3 --host http://localhost:$HTTP_PORT
   take it down    ./deploy-autoscaling.sh --down
 NEXT

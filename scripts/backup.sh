@@ -30,7 +30,8 @@ case ${folder:=$root/backups} in /*) ;; *) folder=$here/$folder ;; esac
 umask 077
 mkdir -p "$folder" 2>/dev/null && [ -w "$folder" ] || die "cannot write to the folder $folder"
 find_primary
-name=$STACK_NAME-$(date -u +%Y%m%dT%H%M%SZ).dump
+begun=$(date +%s)
+name=$STACK_NAME-$(date -u -d "@$begun" +%Y%m%dT%H%M%SZ).dump
 [ ! -e "$folder/$name" ] || die "$folder/$name exists already"
 partial=$folder/.$name.partial
 trap 'rm -f "$partial" "$partial.sha256"' EXIT
@@ -45,6 +46,11 @@ printf '%s  %s\n' "${sum%% *}" "$name" >"$partial.sha256"
 sync "$partial" "$partial.sha256" || die "cannot write to $folder"
 mv "$partial.sha256" "$folder/$name.sha256"
 mv "$partial" "$folder/$name"
+
+# With the database, where the collector reads it, so that an alert can tell when backups have stopped. It
+# does not come back with a restore: of what was restored there is no backup yet.
+sql postgres <<<"alter database $DATABASE set backup.begun_at = '$begun'" ||
+  say 'the backup is made, but its time could not be noted: the monitoring will miss it'
 
 say "backed up $STACK_NAME in $SECONDS s: $(total <<<"$rows") rows in $(wc -l <<<"$rows") tables, $(du -h "$folder/$name" | cut -f1)"
 echo "$folder/$name"

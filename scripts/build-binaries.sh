@@ -12,7 +12,7 @@ target=${CARGO_TARGET_DIR:-target}
 # these would be compiled again each time.
 cargo build --release --locked --workspace --bins >&2
 mkdir -p "$out"
-for binary in scalable_backend_api metrics-collector autoscaler stress-test; do
+for binary in scalable_backend_api nginx-companion metrics-collector autoscaler stress-test; do
   # Unchanged binaries keep their time stamp, so that image layers stay cached.
   cmp -s "$target/release/$binary" "$out/$binary" || install -m 0755 "$target/release/$binary" "$out/$binary"
 done

@@ -5,9 +5,11 @@
 SETTINGS='
 STACK_NAME|scalable-backend|name
 HTTP_PORT|80|port
+HTTPS_PORT|443|port
 AUTOSCALER_PORT|8080|port
 COLLECTOR_PORT|8090|port
 COLLECTOR_HEALTH_PORT|9090|port
+PROMETHEUS_PORT|9092|port
 NETWORK_SUBNET|10.87.0.0/24|subnet
 SCALING_ALGORITHM|linear|choice|linear exponential target predictive
 DRY_RUN|false|choice|true false
@@ -31,13 +33,21 @@ HISTORY_DAYS|21|whole|1|366
 HISTORY_MEGABYTES|256|whole|1|65536
 WEBHOOK_FORMAT|json|choice|json slack
 WEBHOOK_INTERVAL|300|number|0|86400
+SCRAPE_INTERVAL|10|whole|1|60
+PROMETHEUS_RETENTION_DAYS|15|whole|1|3650
+PROMETHEUS_RETENTION_MEGABYTES|2048|whole|64|1048576
+RUNBOOK_URL|docs/runbook.md|address
 COLLECT_INTERVAL|5|number|0.5|60
 CPU_WINDOW|15|number|1|300
 HTTP_WINDOW|30|number|1|600
-RATE_LIMIT_RPS|2000|whole|0|999999
+RATE_PER_REPLICA|1000|whole|0|99999
+RATE_CLIENT_SHARE|50|whole|0|100
+RATE_WARM_UP|2|number|0|600
 HEALTH_CHECK_INTERVAL|10|whole|1|300
 API_HEALTH_CHECK_INTERVAL|5|whole|1|300
+UPDATE_MONITOR|10|whole|1|600
 DB_POOL_SIZE|8|whole|1|50
+DB_STATEMENT_TIMEOUT|3|number|0.1|9
 POSTGRES_MAX_CONNECTIONS|100|whole|10|9999
 DB_REPLICA_MAX_LAG|5|number|1|10
 REDIS_MAXMEMORY|64M|memory
@@ -47,6 +57,7 @@ API_CPU_LIMIT|0.10|number|0.01|64
 API_MEMORY_LIMIT|128M|memory
 API_CPU_RESERVATION|0.05|number|0|64
 API_MEMORY_RESERVATION|32M|memory
+READ_SOCKET|/var/run/docker.sock|path
 '
 # A threshold pair only makes sense with room between down and up.
 SETTING_PAIRS='
@@ -60,7 +71,7 @@ CACHE_TTL < CACHE_COOLDOWN_PERIOD
 '
 # Given by the operator, or made by the deploy script.
 # shellcheck disable=SC2034  # read by the deploy script
-SECRETS='JWT_SECRET DB_PASSWORD DB_MONITOR_PASSWORD DB_REPLICATION_PASSWORD REDIS_PASSWORD ADMIN_TOKEN WEBHOOK_URL'
+SECRETS='JWT_SECRET DB_PASSWORD DB_MONITOR_PASSWORD DB_REPLICATION_PASSWORD REDIS_PASSWORD ADMIN_TOKEN WEBHOOK_URL ALERT_WEBHOOK_URL'
 
 # Reads NAME=value lines as text: nothing in the file is executed. What is exported already wins.
 read_env_file() {
@@ -104,6 +115,10 @@ check_settings() {
         echo "$name=$value: allowed is a number from $low to $high" ;;
       memory) [[ $value =~ ^[0-9]{1,7}[MG]$ ]] ||
         echo "$name=$value: allowed is a size like 128M or 1G" ;;
+      address) [[ $value =~ ^[A-Za-z0-9][A-Za-z0-9/:._~?=%+-]{0,199}$ ]] ||
+        echo "$name=$value: allowed is an address or a path without spaces and quotes, up to 200 characters" ;;
+      path) [[ $value =~ ^(/[A-Za-z0-9._-]+)+$ ]] ||
+        echo "$name=$value: allowed is an absolute path of letters, digits, ., _ and -" ;;
       choice) [[ " $low " == *" $value "* ]] || echo "$name=$value: allowed is one of ${low// /, }" ;;
     esac
   done <<<"$SETTINGS"
@@ -127,10 +142,15 @@ check_settings() {
   if [ -n "${JWT_SECRET:-}" ] && [ ${#JWT_SECRET} -lt 32 ]; then
     echo "JWT_SECRET has ${#JWT_SECRET} characters: at least 32 are needed (openssl rand -base64 32)"
   fi
+  if [ -n "${TLS_CERT_FILE:-}${TLS_KEY_FILE:-}" ]; then
+    for name in TLS_CERT_FILE TLS_KEY_FILE; do
+      grep -qs -- '-----BEGIN' "${!name:-}" || echo "$name=${!name:-}: HTTPS needs both TLS_CERT_FILE and TLS_KEY_FILE, each a readable PEM file"
+    done
+  fi
   local ports
-  ports=$(printf '%s\n' "$HTTP_PORT" "$AUTOSCALER_PORT" "$COLLECTOR_PORT" "$COLLECTOR_HEALTH_PORT" | sort | uniq -d)
-  [ -z "$ports" ] || echo "port $ports is given twice: HTTP_PORT, AUTOSCALER_PORT, COLLECTOR_PORT and COLLECTOR_HEALTH_PORT must differ"
+  ports=$(printf '%s\n' "$HTTP_PORT" "$HTTPS_PORT" "$AUTOSCALER_PORT" "$COLLECTOR_PORT" "$COLLECTOR_HEALTH_PORT" "$PROMETHEUS_PORT" | sort | uniq -d)
+  [ -z "$ports" ] || echo "port $ports is given twice: HTTP_PORT, HTTPS_PORT, AUTOSCALER_PORT, COLLECTOR_PORT, COLLECTOR_HEALTH_PORT and PROMETHEUS_PORT must differ"
 }
 
-# Compares decimal numbers; a word in place of a number does not hold.
-holds() { awk "BEGIN { exit !($1) }" 2>/dev/null; }
+# Compares decimal numbers. With a word in place of a number nothing holds, and awk, which would run it, does not see it.
+holds() { [[ $1 =~ ^[0-9.\ *\<=\&]+$ ]] && awk "BEGIN { exit !($1) }" 2>/dev/null; }

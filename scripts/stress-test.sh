@@ -4,7 +4,8 @@
 # usage: scripts/stress-test.sh --users 25 --minutes 2 [options]      --help lists them
 #
 # Runs the stress-test program: the release build in the target folder when it is newer than its
-# sources, else a new build where there is a Rust toolchain, else the image scalable_backend_stress.
+# sources, else a new build where there is a Rust toolchain, else the image scalable_backend_stress, which is
+# built when it is not there.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -31,8 +32,12 @@ fi
 
 image=scalable_backend_stress:latest
 docker image inspect "$image" >/dev/null 2>&1 || {
-  echo "stress-test: no program to run: install Rust, or: docker build --target stress -t $image ." >&2
-  exit 2
+  echo "building the stress test in a container (minutes the first time)" >&2
+  docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0
+  docker build --target stress --tag "$image" "$root" >&2 || {
+    echo "stress-test: no program to run: install Rust, or see above why the image $image was not built" >&2
+    exit 2
+  }
 }
 # The current folder is mounted in its place, so that --report FILE lands where it was asked for.
 exec docker run --rm --init --network host --user "$(id -u):$(id -g)" --read-only --cap-drop ALL \

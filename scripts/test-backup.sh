@@ -89,6 +89,10 @@ sound() {
   is "$(sql "$1" 'show data_checksums')" on &&
     docker exec "$(container "$1_postgres")" pg_amcheck -U postgres --install-missing --heapallindexed scalable_backend
 }
+# Its time, as it is noted with the database that serves.
+noted() { sql "$1" "select split_part(setting, '=', 2) from pg_db_role_setting, unnest(setconfig) as setting where setting like 'backup.begun_at=%'
+  and setdatabase = (select oid from pg_database where datname = current_database())"; }
+noted_between() { local at; at=$(noted "$1"); [ "${at:-0}" -ge "$2" ] && [ "$at" -le "$3" ] || { echo "noted: $at, not from $2 to $3"; return 1; }; }
 only_the_backup() { is "$(cd "$work/backups" && find . -type f ! -path "./${file##*/}*")" '' && is "$(stat -c %a "$file" "$file.sha256" | xargs)" '600 600'; }
 # In psql, since it must be there before the dump is.
 cut_off_the_dump() {
@@ -110,7 +114,7 @@ unchanged() {
 }
 
 test_small_stacks() {
-  local a=sbbackup-$$-a b=sbbackup-$$-b before after held file kept
+  local a=sbbackup-$$-a b=sbbackup-$$-b before after begun held file kept
   small_stack $a
   small_stack $b
   serve $a redis "$REDIS_IMAGE" redis_password --mount type=tmpfs,target=/run/redis
@@ -122,7 +126,9 @@ test_small_stacks() {
   writer=$!
   within 60 acknowledged 100 || true
   before=$(wc -l <"$work/acknowledged")
+  begun=$(date +%s)
   file=$(backup $a "$work/backups") || die 'no backup was made'
+  check 'the database tells when it was backed up' noted_between $a "$begun" "$(date +%s)"
   after=$(wc -l <"$work/acknowledged")
   check 'writes go on during a backup' [ "$after" -gt "$before" ]
   check 'a backup cut off in the middle fails' fails cut_off_the_dump $a
@@ -154,6 +160,7 @@ test_small_stacks() {
 
   check 'a stack with data is restored with --yes' restore $a --yes "$file"
   check 'it holds what the backup holds' holds_the_backup $a "$before" "$after"
+  check 'and has not been backed up since' equals '' noted $a
   check 'the cache came back, empty and healthy' within 60 container ${a}_redis
   check 'an undo' restore $a --yes --undo
   check 'brings back what was replaced' unchanged_after_undo $a
@@ -190,6 +197,18 @@ has_items() {
 titled() { is "$(api "/items/$item" -H "Authorization: Bearer $token")" 200 && is "$(field title)" "$1"; }
 counts() { local service; for service in api redis postgres-replica; do replicas "${STACK_NAME}_$service"; done | xargs; }
 
+# The README's commands, a line each, for this stack and with an image that is there. Between the copy and the start
+# the volume is emptied and filled from the copy.
+tar_commands() {
+  awk '/^\*\*tar of the volume\*\*/ { found = 1 } found && /^```$/ { fence++; next } fence == 1' README.md >"$work/readme"
+  is "$(wc -l <"$work/readme")" 4 || return 1
+  { sed -n 1,3p "$work/readme"; grep -oE 'docker run [^`]*find /data -mindepth 1 -delete' README.md
+    echo 'docker run --rm -v scalable-backend_postgres_data:/data -v $(pwd):/backup alpine tar xzf /backup/postgres-backup.tar.gz -C /'
+    sed -n 4p "$work/readme"; } | sed "s/scalable-backend/$STACK_NAME/g; s/ alpine / debian:trixie-slim /" >"$work/commands"
+  is "$(wc -l <"$work/commands")" 6 && cat "$work/commands" && (cd "$work" && timeout 180 bash -eux commands)
+}
+holds_copy() { [ "$(stat -c %s "$work/postgres-backup.tar.gz")" -gt 1000000 ] && [ ! -e "$work/data" ]; }
+
 test_deployed() {
   : "${STACK_NAME:?}" "${HTTP_PORT:?}"
   local token item before all file wanted
@@ -219,6 +238,10 @@ test_deployed() {
   check 'every acknowledged item is there once again' has_items "$all"
   check 'as it was changed' titled changed
   check 'the replica counts are still what they were' equals "$wanted" counts
+  check "the README's commands copy the volume and bring it back" tar_commands
+  check 'they leave a copy' holds_copy
+  check 'the api is back' within 60 titled changed
+  check 'and every item with it' has_items "$all"
 }
 
 mode=small

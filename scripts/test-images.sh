@@ -29,6 +29,7 @@ cleanup() {
   local code=$?
   trap '' INT TERM HUP
   jobs -p | xargs -r kill 2>/dev/null || true
+  docker rm -f "$prefix-filter" >/dev/null 2>&1 || true
   # A container that is just ending by itself may refuse the first attempt.
   sweep 2>/dev/null || sweep || say "could not remove everything with the label $label"
   rm -rf "$folders".*
@@ -45,7 +46,7 @@ start() {
     nginx) image=$NGINX_IMAGE memory=128m run_dir=/run/nginx ;;
   esac
   shift 2
-  docker run -d --name "$prefix-$name" --hostname "$name" --label "$label" --network "$prefix" --network-alias "$name" \
+  docker run -d --name "$prefix-$name" --hostname "$name" --label "$label" --network "${network:-$prefix}" --network-alias "$name" \
     --read-only --cap-drop ALL --memory "$memory" --mount type=tmpfs,target=/tmp --mount "type=tmpfs,target=$run_dir" \
     -v "$work/secrets:/run/secrets:ro" "$@" "$image" >/dev/null
 }
@@ -83,9 +84,22 @@ shows_no_secret() {
   grep -q PATH= "$work/visible" && fails grep -F -f "$work/cores" "$work/visible"
 }
 
+# Pulled or made here, a base differs by a few MB.
+has_size() {
+  local size; size=$(docker image inspect -f '{{.Size}}' "$1") && size=$((size / 1000000))
+  [ $((size * 10)) -ge $(($2 * 9)) ] && [ $((size * 10)) -le $(($2 * 11)) ] || { echo "$1 has $size MB, the README says $2"; return 1; }
+}
+test_sizes() {
+  local image size rows
+  rows=$(sed -nE 's/^\| `([a-z_-]+)`[^|]*\| ([0-9]+) MB \|$/\1 \2/p' README.md | grep -vF monitoring)
+  check 'the README has the sizes of all six images' [ "$(wc -l <<<"$rows")" -ge 6 ]
+  while read -r image size; do check "$image has the size that the README gives" has_size "$image:latest" "$size"; done <<<"$rows"
+}
+
 . scripts/test-images/postgres.sh
 . scripts/test-images/redis.sh
 . scripts/test-images/nginx.sh
+. scripts/test-images/socket-proxy.sh
 
 for tool in docker curl; do command -v $tool >/dev/null || die "$tool is needed"; done
 [ $# -gt 0 ] || set -- postgres redis nginx
@@ -115,5 +129,6 @@ made_secret redis_password 'cache"\x-'
 docker network create --label "$label" "$prefix" >/dev/null
 
 for image in "$@"; do "test_$image"; done
+[ $# -lt 3 ] || { test_socket_proxy; test_sizes; }
 [ $failed = 0 ] || die "$failed checks failed"
 say "all checks passed in $SECONDS s"

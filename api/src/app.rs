@@ -14,7 +14,11 @@ use crate::{
     cache::Cache,
     db::{self, Database},
     housekeeping,
-    http::{self, health::Readiness, observe::AccessLog},
+    http::{
+        self,
+        health::Readiness,
+        observe::{self, AccessLog},
+    },
     settings::Settings,
 };
 
@@ -94,7 +98,7 @@ pub struct Server {
 /// Opens the listener. Must be called within a Tokio runtime.
 pub fn bind(settings: Settings, stop: CancellationToken) -> Result<Server, StartError> {
     let prometheus = shared::prom::install()?;
-    metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    observe::describe();
     let listener = shared::serve::bind(settings.listen).map_err(|e| StartError::Listen(settings.listen, e))?;
     let address = listener.local_addr().map_err(|e| StartError::Listen(settings.listen, e))?;
     let state = AppState(Arc::new(Parts {
@@ -153,6 +157,7 @@ impl Server {
             head: IDLE_CONNECTION,
             drain: state.settings.limits.drain,
             deadline: state.settings.limits.shutdown_deadline,
+            ..shared::serve::Limits::default()
         };
         shared::serve::serve(self.listener, http::router(state), limits, self.stop).await;
         tracing::info!("stopped");

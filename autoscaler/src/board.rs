@@ -62,7 +62,7 @@ impl Default for Inner {
 }
 
 /// How the rounds fare.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Rounds {
     /// When the last one ended; `None` before the first.
     pub last_ms: Option<u64>,
@@ -93,8 +93,24 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// Why the last attempt to scale it failed.
     pub apply_error: Option<String>,
+    /// What an operator asked for since that was decided; the next round takes it up.
+    #[serde(default)]
+    pub ordered: Option<Ordered>,
     /// Everything that was decided and looked at; `None` when the labels are wrong.
     pub detail: Option<Detail>,
+}
+
+/// An order that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ordered {
+    /// When.
+    pub at_ms: u64,
+    /// What, as a sentence.
+    pub text: String,
+    /// Replicas since then.
+    pub replicas: u64,
+    /// Until when the service is left alone; `None` when it is not paused.
+    pub paused_until_ms: Option<u64>,
 }
 
 /// The decision and its inputs.
@@ -136,6 +152,7 @@ impl Status {
             config_errors: Vec::new(),
             warnings: Vec::new(),
             apply_error: None,
+            ordered: None,
             detail: Some(Detail {
                 dry_run: directions.dry_run,
                 schedules: directions.active.clone(),
@@ -159,6 +176,7 @@ impl Status {
             config_errors: problems,
             warnings: Vec::new(),
             apply_error: None,
+            ordered: None,
             detail: None,
         }
     }
@@ -191,8 +209,22 @@ impl Board {
     /// Replaces the view of all services.
     pub fn publish(&self, services: Vec<Status>, rounds: Rounds) {
         let mut inner = self.lock();
-        inner.services = services.into_iter().map(|status| (status.service.clone(), status)).collect();
+        let mut before = std::mem::take(&mut inner.services);
+        let services = services.into_iter().map(|mut status| {
+            // A round that had begun before an order does not know of it.
+            let ordered = before.remove(&status.service).and_then(|status| status.ordered);
+            status.ordered = ordered.filter(|ordered| ordered.at_ms >= status.decided_at_ms);
+            (status.service.clone(), status)
+        });
+        inner.services = services.collect();
         inner.end_round(rounds);
+    }
+
+    /// Shows an order until a round has taken it up.
+    pub fn ordered(&self, service: &str, ordered: Ordered) {
+        if let Some(status) = self.lock().services.get_mut(service) {
+            status.ordered = Some(ordered);
+        }
     }
 
     /// Notes that a round could not see the Swarm; the last view stays.

@@ -6,6 +6,9 @@ pub mod decide;
 /// `autoscaler explain`: why a service is where it is.
 pub mod explain;
 
+/// `autoscaler status`: all services at one glance.
+pub mod status;
+
 /// `autoscaler check`: whether the labels in the Swarm are sound.
 pub mod check;
 

@@ -3,29 +3,23 @@
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
 use crate::{
-    board::{Rounds, Status},
+    board::Rounds,
     notify::Kind,
-    scaling::{Decision, Metric, Outlook, Reason},
+    scaling::{Decision, Step},
 };
+
+mod services;
+
+pub use services::services;
 
 /// Gives every metric its help text and type.
 pub fn describe() {
-    describe_gauge!("autoscaler_replicas_current", "Replicas in the service's specification.");
-    describe_gauge!("autoscaler_replicas_desired", "Replicas that the last decision wants.");
     describe_counter!("autoscaler_decisions_total", "Decisions, by service and reason.");
-    describe_gauge!("autoscaler_held", "1 while a service is held back by this reason, else 0.");
+    describe_counter!("autoscaler_steps_total", "Changes of a replica count, by service and direction.");
+    describe_counter!("autoscaler_reversals_total", "Changes in the other direction than the one before.");
     describe_gauge!("autoscaler_snapshot_age_seconds", Unit::Seconds, "Age of the collector's newest snapshot.");
     describe_counter!("autoscaler_apply_errors_total", "Replica counts that could not be written.");
     describe_counter!("autoscaler_round_errors_total", "Rounds in which a source could not be read.");
-    describe_gauge!("autoscaler_forecast_work", "Work expected one lead time ahead: cores, requests/s or connections.");
-    describe_gauge!("autoscaler_forecast_margin", "By how much nine of ten forecasts of late fell short at most.");
-    describe_gauge!(
-        "autoscaler_forecast_skill_ratio",
-        "Share of the error of `same as now` and `same as yesterday` that the forecast saves; it acts above 0."
-    );
-    describe_gauge!("autoscaler_forecast_floor_replicas", "Fewest replicas that carry the expected work.");
-    describe_gauge!("autoscaler_forecast_acts", "1 while the forecast may raise the count, else 0.");
-    describe_gauge!("autoscaler_config_errors", "Wrong labels of a service.");
     describe_counter!("autoscaler_notices_total", "Notices to the webhook, by kind and what became of them.");
     describe_gauge!("autoscaler_build_info", "1, with the version as a label.");
     gauge!("autoscaler_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -33,46 +27,30 @@ pub fn describe() {
     counter!("autoscaler_round_errors_total", "source" => "collector").absolute(0);
 }
 
-/// Counts a decision, and moves the mark of what holds the service.
-pub fn decided(service: &str, decision: &Decision, held_before: Option<Reason>) {
-    for (metric, expected) in &decision.outlooks {
-        outlook(service, *metric, expected);
-    }
+/// Counts a decision.
+pub fn decided(service: &str, decision: &Decision) {
     let service = || service.to_owned();
-    gauge!("autoscaler_replicas_current", "service" => service()).set(decision.from as f64);
-    gauge!("autoscaler_replicas_desired", "service" => service()).set(decision.wanted as f64);
     counter!("autoscaler_decisions_total", "service" => service(), "reason" => decision.reason.code()).increment(1);
+    // A counter that appears with its first count is one whose rise nobody sees.
     counter!("autoscaler_apply_errors_total", "service" => service()).increment(0);
-    gauge!("autoscaler_config_errors", "service" => service()).set(0.0);
-    for (reason, value) in [(held_before, 0.0), (decision.held_by, 1.0)] {
-        if let Some(reason) = reason {
-            gauge!("autoscaler_held", "service" => service(), "by" => reason.code()).set(value);
-        }
-    }
+    counter!("autoscaler_steps_total", "service" => service(), "direction" => "up").increment(0);
+    counter!("autoscaler_steps_total", "service" => service(), "direction" => "down").increment(0);
+    counter!("autoscaler_reversals_total", "service" => service()).increment(0);
 }
 
-/// Shows what is expected of each kind of work.
-fn outlook(service: &str, metric: Metric, outlook: &Outlook) {
-    let forecast = &outlook.forecast;
-    let labels = || [("service", service.to_owned()), ("metric", metric.name().to_owned())];
-    gauge!("autoscaler_forecast_work", &labels()).set(forecast.expected);
-    gauge!("autoscaler_forecast_margin", &labels()).set(forecast.margin);
-    // Not known is not zero, so the gauge appears with the first verdicts.
-    if let Some(skill) = forecast.skill {
-        gauge!("autoscaler_forecast_skill_ratio", &labels()).set(skill);
+/// Counts a change that was carried out, and whether it undoes the direction of the one before.
+pub fn stepped(service: &str, decision: &Decision, before: Option<Step>) {
+    let up = decision.wanted > decision.from;
+    let direction = if up { "up" } else { "down" };
+    counter!("autoscaler_steps_total", "service" => service.to_owned(), "direction" => direction).increment(1);
+    if before.is_some_and(|before| (before.to > before.from) != up) {
+        counter!("autoscaler_reversals_total", "service" => service.to_owned()).increment(1);
     }
-    gauge!("autoscaler_forecast_floor_replicas", &labels()).set(outlook.floor as f64);
-    gauge!("autoscaler_forecast_acts", &labels()).set(f64::from(u8::from(outlook.acts)));
 }
 
 /// Counts a failure to write.
 pub fn apply_failed(service: &str) {
     counter!("autoscaler_apply_errors_total", "service" => service.to_owned()).increment(1);
-}
-
-/// Shows how many labels of a service are wrong.
-pub fn wrong(status: &Status) {
-    gauge!("autoscaler_config_errors", "service" => status.service.clone()).set(status.config_errors.len() as f64);
 }
 
 /// Shows how the round fared.

@@ -86,7 +86,8 @@ fn native(labels: &BTreeMap<String, String>, base: &Defaults) -> Labelled {
     let directions = reader.directions(base);
     reader.reject_unknown();
     match (on, directions) {
-        (_, _) if !reader.problems.is_empty() && (on || reader.mentioned()) => Labelled::Wrong(reader.problems),
+        // Without the switch, too: a slip there must not go unnoticed.
+        (_, _) if !reader.problems.is_empty() => Labelled::Wrong(reader.problems),
         (true, Some(directions)) => Labelled::Yes(Box::new(directions)),
         (true, None) => Labelled::Wrong(reader.problems),
         (false, _) => Labelled::No,

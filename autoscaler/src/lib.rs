@@ -43,11 +43,17 @@ pub mod operate;
 /// What the status server shows.
 pub mod board;
 
+/// Whether the autoscaler is well, and what ails it.
+pub mod health;
+
 /// What is kept over restarts, to forecast with and to look back at.
 pub mod history;
 
 /// Notices to a webhook.
 pub mod notify;
+
+/// What the page and `autoscaler status` show.
+pub mod dashboard;
 
 /// The status server.
 pub mod http;

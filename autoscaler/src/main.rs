@@ -3,6 +3,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -41,6 +42,21 @@ enum Command {
         #[arg(long)]
         url: Option<String>,
     },
+    /// All services at one glance: replicas, bounds, votes, what holds them, and the data tier.
+    Status {
+        /// Again and again, until it is interrupted.
+        #[arg(long, short)]
+        watch: bool,
+        /// Seconds between two looks.
+        #[arg(long, default_value_t = 2.0, value_parser = seconds)]
+        every: f64,
+        /// Print what there is as JSON instead.
+        #[arg(long, conflicts_with = "watch")]
+        json: bool,
+        /// Where the autoscaler is; without it, in this container.
+        #[arg(long)]
+        url: Option<String>,
+    },
     /// Check the labels of all services in the Swarm; exit 1 when some are wrong.
     Check,
     /// Replay a trace of load through policies, and compare how they did.
@@ -73,6 +89,14 @@ async fn run_command(command: Command, mut env: Env) -> anyhow::Result<ExitCode>
             let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{}", settings::port(&mut env)));
             print(&cli::explain::text(&cli::explain::ask(&url, &name).await?))
         }
+        Command::Status { watch, every, json, url } => {
+            let url = url.unwrap_or_else(|| format!("http://127.0.0.1:{}", settings::port(&mut env)));
+            if watch {
+                return watched(&url, Duration::from_secs_f64(every)).await;
+            }
+            let overview = cli::status::ask(&url).await?;
+            print(&if json { overview } else { cli::status::table(&overview)? })
+        }
         Command::Simulate(simulation) => print(&cli::simulate::run(&simulation)?),
         Command::Replay(replay) => {
             let here = format!("http://127.0.0.1:{}", settings::port(&mut env));
@@ -86,6 +110,26 @@ async fn run_command(command: Command, mut env: Env) -> anyhow::Result<ExitCode>
             Ok(if report.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
+}
+
+/// The table again and again. An autoscaler that is being replaced is waited for.
+async fn watched(url: &str, every: Duration) -> anyhow::Result<ExitCode> {
+    loop {
+        let shown = cli::status::ask(url).await.and_then(|overview| cli::status::table(&overview));
+        let text = shown.unwrap_or_else(|error| error.to_string());
+        let mut out = std::io::stdout();
+        let written = writeln!(out, "{}{}  {}", cli::status::AGAIN, cli::status::time(), text.trim_end());
+        match written.and_then(|()| out.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+            written => written.context("cannot write to standard output")?,
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let parsed = text.parse().ok().filter(|seconds| (0.5..=3600.0).contains(seconds));
+    parsed.ok_or_else(|| "allowed are seconds from 0.5 to 3600".to_owned())
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {

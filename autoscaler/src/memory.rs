@@ -26,6 +26,22 @@ pub struct Memory {
     had_label: bool,
     /// The count of the round before; `None` at first sight.
     seen: Option<u64>,
+    noted_step: Noted,
+    noted_manual: Noted,
+}
+
+/// A time in a note that is later than now, and when it was first seen: a clock was ahead, or
+/// ours was set back. What it tells of counts as done at first sight, so that nothing is waited
+/// for any longer than usual.
+#[derive(Debug, Default)]
+struct Noted(Option<(u64, u64)>);
+
+impl Noted {
+    fn believed(&mut self, noted_ms: u64, now_ms: u64) -> u64 {
+        let (noted, first_seen) = self.0.filter(|(known, _)| *known == noted_ms).unwrap_or((noted_ms, now_ms));
+        self.0 = (noted > first_seen).then_some((noted, first_seen));
+        noted.min(first_seen).min(now_ms)
+    }
 }
 
 /// How far the past of a service has come back.
@@ -65,10 +81,7 @@ impl Memory {
             // A note without a step is an operator's: the count was never ours to restore.
             before_redeploy: redeployed.and_then(|(before, replicas)| before.step.map(|_| replicas)),
             had_label: state.is_some(),
-            foresight: Foresight::default(),
-            recalled: Recalled::default(),
-            said: None,
-            seen: None,
+            ..Self::default()
         }
     }
 
@@ -114,18 +127,34 @@ impl Memory {
         self.had_label = true;
     }
 
+    /// The note with no time in it that is yet to come.
+    fn believed(&mut self, mut state: State, now_ms: u64) -> State {
+        if let Some(step) = &mut state.step {
+            step.at_ms = self.noted_step.believed(step.at_ms, now_ms);
+        }
+        if let Some(manual) = &mut state.manual {
+            manual.at_ms = self.noted_manual.believed(manual.at_ms, now_ms);
+        }
+        state
+    }
+
     /// Takes in the service as it was read.
     pub fn update(&mut self, service: &Service, now_ms: u64) {
         let before = self.seen.replace(service.replicas);
-        let state = State::read(&service.labels);
+        let state = State::read(&service.labels).map(|state| self.believed(state, now_ms));
+        if let Some(last) = &mut self.history.last {
+            last.at_ms = last.at_ms.min(now_ms);
+        }
         match state {
             Some(state) => {
                 self.had_label = true;
                 self.before_redeploy = None;
                 self.history.paused_until_ms = state.paused_until_ms;
                 // Newer than what we know: an answer that got lost, another autoscaler, an operator.
-                let newer = state.step.filter(|step| self.history.last.is_none_or(|last| last.at_ms <= step.at_ms));
-                self.history.last = newer.or(self.history.last);
+                self.history.last = match (state.step, self.history.last) {
+                    (Some(step), Some(last)) if step.at_ms < last.at_ms => Some(rolled_back(last, step, service)),
+                    (step, last) => step.or(last),
+                };
             }
             None if self.had_label => {
                 self.had_label = false;
@@ -153,4 +182,10 @@ impl Memory {
             self.history.manual = Some(manual);
         }
     }
+}
+
+/// The last step, after a note was read that is older. When its count is there as well, the service
+/// was rolled back to before our last step: no human chose that count, and the cooldown goes on.
+fn rolled_back(last: Step, older: Step, service: &Service) -> Step {
+    if service.replicas == older.to { Step { at_ms: last.at_ms, ..older } } else { last }
 }

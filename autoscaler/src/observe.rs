@@ -70,6 +70,8 @@ fn task(task: &snapshot::TaskReading) -> Task {
     };
     Task {
         state: match task.state {
+            // It has found its place and is being prepared: that is no lack of room.
+            snapshot::TaskState::Pending if task.node.is_some() => TaskState::Starting,
             snapshot::TaskState::Pending => TaskState::Pending,
             snapshot::TaskState::Starting => TaskState::Starting,
             snapshot::TaskState::Running => TaskState::Running,

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use rand::RngExt;
 
 use crate::{
-    board::{Board, Event},
+    board::{Board, Event, Ordered},
     labels::{self, Labelled},
     scaling::{Action, Bounds, Manual, Mode, Reason, Step},
     settings::Defaults,
@@ -139,6 +139,13 @@ impl<S: Swarm> Operator<S> {
         }
         self.swarm.scale(service, replicas, &state.to_string()).await?;
         self.tell(service, order, replicas, now_ms);
+        let paused_until_ms = state.paused_until_ms.filter(|until| *until > now_ms);
+        let text = match order {
+            Order::Pause { until_ms } => format!("an operator paused it for {} s", seconds(now_ms, until_ms)),
+            Order::Resume => "an operator resumed it".to_owned(),
+            Order::Scale { .. } => format!("an operator set it from {} to {replicas}", service.replicas),
+        };
+        self.board.ordered(&service.name, Ordered { at_ms: now_ms, text, replicas, paused_until_ms });
         Ok(Done { service: service.name.clone(), replicas, paused_until_ms: state.paused_until_ms })
     }
 
@@ -146,7 +153,7 @@ impl<S: Swarm> Operator<S> {
         let (name, from) = (&service.name, service.replicas);
         match order {
             Order::Pause { until_ms } => {
-                let seconds = until_ms.saturating_sub(now_ms).div_ceil(1000);
+                let seconds = seconds(now_ms, until_ms);
                 tracing::info!(service = name, seconds, "an operator paused {name}");
             }
             Order::Resume => tracing::info!(service = name, "an operator resumed {name}"),
@@ -171,4 +178,8 @@ impl<S: Swarm> Operator<S> {
             }
         }
     }
+}
+
+fn seconds(from_ms: u64, to_ms: u64) -> u64 {
+    to_ms.saturating_sub(from_ms).div_ceil(1000)
 }

@@ -215,6 +215,7 @@ impl<S: Swarm> Rounder<S> {
             _ => None,
         };
         let applied = matches!(outcome, Outcome::Done);
+        let last = memory.history.last;
         let decision_acts = decision.action != Action::Hold;
         if applied || changed || error.is_some() {
             announce(&service.name, directions, &decision, applied, error.as_deref());
@@ -233,8 +234,7 @@ impl<S: Swarm> Rounder<S> {
         if error.is_some() {
             figures::apply_failed(&service.name);
         }
-        let held_before = self.board.service(&service.name, None).and_then(|s| s.detail?.decision.held_by);
-        figures::decided(&service.name, &decision, held_before);
+        figures::decided(&service.name, &decision);
         let mut status = Status::decided(
             &service.name,
             now_ms,
@@ -253,6 +253,7 @@ impl<S: Swarm> Rounder<S> {
         memory.said = Some(said);
         memory.history.note(&decision, &directions.policy, now_ms);
         if applied {
+            figures::stepped(&service.name, &decision, last);
             memory.applied(&decision, now_ms);
         }
         status
@@ -271,7 +272,6 @@ impl<S: Swarm> Rounder<S> {
             let problems = status.config_errors.join("; ");
             tracing::error!(service = service.name, problems, "labels are wrong, the service is left alone");
         }
-        figures::wrong(&status);
         memory.said = Some(said);
         (memory, Some(status))
     }

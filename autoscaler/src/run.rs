@@ -11,6 +11,7 @@ use crate::{
     board::Board,
     clock,
     collector::Collector,
+    dashboard::Window,
     figures,
     history::{Keeper, follow::follow},
     http,
@@ -45,6 +46,7 @@ pub fn build(settings: Settings) -> anyhow::Result<Program> {
     let engine = Engine::new(&settings.docker_socket).context("cannot prepare the engine's client")?;
     let collector = Collector::new(&settings.collector_url).context("cannot prepare the collector's client")?;
     let operator = Operator::new(engine.clone(), Arc::clone(&board), settings.defaults.clone(), settings.stack.clone());
+    let (watched, heard) = (engine.clone(), collector.clone());
     let rounder =
         Rounder::new(engine, collector, settings.defaults.clone(), settings.stack.clone(), Arc::clone(&board));
     let past = settings.history.clone().map(|place| Keeper::start(place, Arc::clone(&board), clock::now_ms()));
@@ -55,7 +57,8 @@ pub fn build(settings: Settings) -> anyhow::Result<Program> {
     if notifier.is_some() {
         figures::notices();
     }
-    let app = http::router(Arc::clone(&board), operator, past.clone(), &settings, prom);
+    let window = Window::new(Arc::clone(&board), watched, heard, past.clone(), &settings);
+    let app = http::router(window, operator, &settings, prom);
     Ok(Program { listener, app, rounder, notifier, past, board, settings })
 }
 

@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use croner::{
     Cron,
@@ -65,9 +65,25 @@ impl Schedule {
     /// Whether its last start is more recent than its last end.
     fn is_active(&self, now: DateTime<Utc>) -> bool {
         let now = now.with_timezone(&self.zone);
-        let last = |cron: &Cron| cron.find_previous_occurrence(&now, true).ok();
-        last(&self.start).is_some_and(|start| last(&self.end).is_none_or(|end| start > end))
+        let Some(start) = last(&self.start, now) else { return false };
+        // Both fell into the hour that is left out in spring: then it is as it was before.
+        let moment = if last(&self.end, now) == Some(start) { start - CHANGE } else { now };
+        last(&self.start, moment).is_some_and(|start| last(&self.end, moment).is_none_or(|end| start > end))
     }
+}
+
+/// Longer than any hour that clocks leave out or show twice.
+const CHANGE: TimeDelta = TimeDelta::hours(3);
+
+/// The newest occurrence until `now`. What falls into an hour that is left out comes after it;
+/// in one that is shown twice only the first time counts.
+fn last(cron: &Cron, now: DateTime<Tz>) -> Option<DateTime<Tz>> {
+    let mut last = cron.find_previous_occurrence(&now, true).ok()?;
+    // Backwards it goes by what a clock shows, and misses what was shown before in such an hour.
+    while let Some(next) = cron.find_next_occurrence(&last, false).ok().filter(|next| *next <= now) {
+        last = next;
+    }
+    Some(last)
 }
 
 fn cron(fields: &mut BTreeMap<&str, &str>, key: &str) -> Result<Cron, String> {
@@ -138,6 +154,44 @@ mod tests {
         assert_eq!(bounds(&night, "2027-01-08T22:00:00Z"), (2, 20, 1));
         assert_eq!(bounds(&night, "2027-01-10T12:00:00Z"), (2, 20, 1));
         assert_eq!(bounds(&night, "2027-01-11T06:00:00Z"), (2, 10, 0));
+    }
+
+    /// Minimum by the time of day in UTC, each until the next.
+    fn day(schedule: &str, day: &str, expected: &[(&str, u64)]) {
+        for minute in (0..1_440).step_by(15) {
+            let time = format!("{:02}:{:02}", minute / 60, minute % 60);
+            let min = expected.iter().rev().find(|(from, _)| *from <= time.as_str()).unwrap().1;
+            assert_eq!(bounds(&[schedule], &format!("{day}T{time}:00Z")).0, min, "{schedule}, {day} {time}");
+        }
+    }
+
+    #[test]
+    fn windows_hold_on_the_days_on_which_clocks_change() {
+        // In spring Berlin's clocks go from 02:00 to 03:00, which is 01:00 in UTC.
+        let spring = |window: &str, expected: &[(&str, u64)]| {
+            day(&format!("{window}; timezone=Europe/Berlin; minimum=5"), "2027-03-28", expected);
+        };
+        spring("start=30 2 * * *; end=0 4 * * *", &[("00:00", 2), ("01:00", 5), ("02:00", 2)]);
+        spring("start=0 1 * * *; end=30 2 * * *", &[("00:00", 5), ("01:00", 2), ("23:00", 5)]);
+        spring("start=15 2 * * *; end=45 2 * * *", &[("00:00", 2)]);
+        spring("start=45 2 * * *; end=15 2 * * *", &[("00:00", 5)]);
+        // In autumn from 03:00 back to 02:00, again at 01:00 in UTC.
+        let autumn = |window: &str, expected: &[(&str, u64)]| {
+            day(&format!("{window}; timezone=Europe/Berlin; minimum=5"), "2027-10-31", expected);
+        };
+        autumn("start=30 2 * * *; end=0 4 * * *", &[("00:00", 2), ("00:30", 5), ("03:00", 2)]);
+        autumn("start=0 1 * * *; end=30 2 * * *", &[("00:00", 5), ("00:30", 2)]);
+        autumn("start=0 22 * * *; end=0 6 * * *", &[("00:00", 5), ("05:00", 2), ("21:00", 5)]);
+        // In Cairo at midnight: a Friday that begins at one.
+        let cairo = "start=0 0 * * 5; end=0 0 * * 6; timezone=Africa/Cairo; minimum=5";
+        day(cairo, "2027-04-29", &[("00:00", 2), ("22:00", 5)]);
+        day(cairo, "2027-04-30", &[("00:00", 5), ("21:00", 2)]);
+    }
+
+    #[test]
+    fn a_window_that_begins_when_it_ends_is_none() {
+        day("start=0 8 * * *; end=0 8 * * *; minimum=5", "2027-05-05", &[("00:00", 2)]);
+        day("start=* * * * *; end=* * * * *; minimum=5", "2027-05-05", &[("00:00", 2)]);
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub fn snapshot(
         services: services.map(|(name, found)| (name.clone(), service(name, found, readings, owners))).collect(),
         nodes: readings.swarm.map(|swarm| swarm.nodes.clone()).unwrap_or_default(),
         sources,
-        balancer: readings.balancer.copied(),
+        balancer: readings.balancer.cloned(),
         databases: readings.load.map(|load| load.servers.clone()).unwrap_or_default(),
     }
 }
@@ -97,6 +97,7 @@ fn service(name: &str, found: &SwarmService, readings: Readings<'_>, owners: &Ow
         http: readings.http.and_then(|http| http.get(name)).copied(),
         connections,
         cache: readings.cache.filter(|_| owns(&owners.cache)).cloned(),
+        restarts: found.restarts,
     }
 }
 

@@ -9,6 +9,7 @@ fn swarm() -> Swarm {
         serde_json::from_str(include_str!("../tests/golden/tasks.json")).unwrap(),
         serde_json::from_str(include_str!("../tests/golden/nodes.json")).unwrap(),
         |_| true,
+        0,
     )
 }
 

@@ -56,6 +56,16 @@ impl Engine {
         self.fetcher.json("http://docker/tasks").await
     }
 
+    /// Tasks of these services, by id, that Swarm wants to run. A service that is gone is an error.
+    pub async fn wanted_tasks(&self, services: impl Iterator<Item = &str>) -> Result<Vec<model::Task>, FetchError> {
+        // The filter is JSON, percent-encoded: {"desired-state":["running"],"service":["id",…]}
+        let ids = services.map(|id| format!("%22{id}%22")).collect::<Vec<_>>().join("%2C");
+        let url = format!(
+            "http://docker/tasks?filters=%7B%22desired-state%22%3A%5B%22running%22%5D%2C%22service%22%3A%5B{ids}%5D%7D"
+        );
+        self.fetcher.json(&url).await
+    }
+
     /// All nodes of the Swarm.
     pub async fn nodes(&self) -> Result<Vec<model::Node>, FetchError> {
         self.fetcher.json("http://docker/nodes").await

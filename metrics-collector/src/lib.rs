@@ -36,6 +36,9 @@ pub mod combine;
 /// One round: every source at once, none waited for.
 pub mod round;
 
+/// What balancers adjust their limits to, followed apart from the rounds.
+pub mod capacity;
+
 /// `/metrics`, written from a snapshot.
 pub mod page;
 

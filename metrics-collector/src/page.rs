@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use shared::snapshot::{
-    CacheServer, DatabaseRole, DatabaseServer, ServiceReading, Snapshot, TaskReading, TaskState, Usage,
+    CacheServer, DatabaseRole, DatabaseServer, LeftOut, ServiceReading, Snapshot, TaskReading, TaskState, Tries, Usage,
 };
 
 /// A sample: its labels, and its value.
@@ -74,6 +74,27 @@ fn postgres(page: &mut Page, snapshot: &Snapshot) {
         "For how long at least the slowest standby is behind; exact to a collection round.",
         servers.iter().filter_map(|server| server.lag_seconds).max_by(f64::total_cmp),
     );
+    let each = |of: fn(&DatabaseServer) -> u64| {
+        servers.iter().map(move |server| (Some(("server", server.address.as_str())), Some(of(server) as f64)))
+    };
+    page.family(
+        "postgres_server_connections_open",
+        "gauge",
+        "Client connections of a database server, idle ones too.",
+        each(|server| server.total),
+    );
+    page.family(
+        "postgres_server_connections_max",
+        "gauge",
+        "Connections that a database server allows.",
+        each(|server| server.max),
+    );
+    let backup = servers.iter().filter_map(|server| server.backed_up_at_ms).max();
+    page.gauge(
+        "postgres_backup_timestamp_seconds",
+        "When the last backup of the database was begun, Unix time; absent when there is none.",
+        backup.map(|ms| ms as f64 / 1000.0),
+    );
 }
 
 fn redis(page: &mut Page, snapshot: &Snapshot, redis: Option<&ServiceReading>) {
@@ -93,18 +114,49 @@ fn redis(page: &mut Page, snapshot: &Snapshot, redis: Option<&ServiceReading>) {
 }
 
 fn nginx(page: &mut Page, snapshot: &Snapshot) {
-    let balancer = snapshot.balancer;
+    let balancer = snapshot.balancer.as_ref();
     let active = balancer.map(|balancer| balancer.active_connections as f64);
     page.gauge("nginx_connections_active", "Open client connections, over all balancers.", active);
-    let total = balancer.map(|balancer| balancer.requests_total as f64);
-    page.family(
-        "nginx_requests_total",
-        "counter",
-        "Requests since nginx started, over all balancers.",
-        [(None, total)],
-    );
     let rate = balancer.and_then(|balancer| balancer.requests_per_second);
     page.gauge("nginx_requests_per_second", "Requests per second since the round before.", rate);
+    let Some(account) = balancer.and_then(|balancer| balancer.account.as_ref()) else { return };
+    page.gauge("nginx_balancers", "Balancers that answered.", Some(account.balancers as f64));
+    let answers = account.answers.iter().map(|(class, count)| (Some(("class", class.as_str())), Some(*count as f64)));
+    page.family("nginx_requests_total", "counter", "Answers to clients, by class of status.", answers);
+    let mut count =
+        |name: &str, help: &str, value: u64| page.family(name, "counter", help, [(None, Some(value as f64))]);
+    count("nginx_limited_total", "Requests that the balancers' limit refused.", account.limited);
+    count("nginx_retries_total", "Tries beyond the first of a request.", account.retries);
+    let buckets = account.latency_buckets.iter().map(|(bound, count)| (bound.to_string(), *count));
+    page.histogram(
+        "nginx_upstream_seconds",
+        "Time of the last try of each request.",
+        buckets,
+        account.latency_seconds,
+        account.latency_count,
+    );
+    let mut each = |name: &str, help: &str, of: fn(&Tries) -> f64| {
+        let samples =
+            account.upstreams.iter().map(|(task, tries)| (Some(("upstream", task.as_str())), Some(of(tries))));
+        page.family(name, "counter", help, samples);
+    };
+    each("nginx_upstream_requests_total", "Tries, by api task.", |tries| tries.requests as f64);
+    each("nginx_upstream_failures_total", "Tries without an answer, or answered 5xx.", |tries| tries.failures as f64);
+    each("nginx_upstream_latency_seconds_total", "Time of these tries.", |tries| tries.seconds);
+    let left_out = [("silent", LeftOut::Silent), ("failing", LeftOut::Failing)].map(|(label, reason)| {
+        let count = account.left_out.values().filter(|why| **why == reason).count();
+        (Some(("reason", label)), Some(count as f64))
+    });
+    let help = "Api tasks that are there and get no requests: they do not answer, or are the only ones that fail.";
+    page.family("nginx_upstreams_left_out", "gauge", help, left_out);
+    let limit = account.limit;
+    page.gauge("nginx_limit_level", "Replicas that the limit counts on.", limit.map(|limit| limit.level as f64));
+    let rate = limit.and_then(|limit| limit.requests_per_second);
+    page.gauge("nginx_limit_requests_per_second", "What all balancers together let through.", rate);
+    let client = limit.and_then(|limit| limit.client_requests_per_second);
+    page.gauge("nginx_limit_client_requests_per_second", "Of that, for one client at one balancer.", client);
+    let age = limit.and_then(|limit| limit.age_seconds);
+    page.gauge("nginx_limit_age_seconds", "Since the limit was last confirmed, at the latest balancer.", age);
 }
 
 fn services(page: &mut Page, snapshot: &Snapshot) {
@@ -118,6 +170,11 @@ fn services(page: &mut Page, snapshot: &Snapshot) {
     each("swarm_service_replicas_desired", "Replicas asked for of a service.", |service| {
         service.replicas_desired.map(|replicas| replicas as f64)
     });
+    each(
+        "swarm_service_restarts_recent",
+        "How often one replica of a service ended by itself in the last ten minutes; four are remembered.",
+        |service| Some(service.restarts as f64),
+    );
     each("swarm_service_cpu_usage_percent", "Processor use of a service's tasks against their limits.", |service| {
         percent(service, |task| task.cpu)
     });
@@ -166,6 +223,21 @@ struct Page {
 impl Page {
     fn gauge(&mut self, name: &str, help: &str, value: Option<f64>) {
         self.family(name, "gauge", help, [(None, value)]);
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        buckets: impl Iterator<Item = (String, u64)>,
+        sum: f64,
+        count: u64,
+    ) {
+        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} histogram\n");
+        for (bound, count) in buckets.chain([("+Inf".to_owned(), count)]) {
+            let _ = writeln!(self.text, "{name}_bucket{{le=\"{bound}\"}} {count}");
+        }
+        let _ = write!(self.text, "{name}_sum {sum}\n{name}_count {count}\n");
     }
 
     /// One metric with all its samples; nothing at all when every sample is absent.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use shared::snapshot::{BalancerReading, CONTRACT, CacheReading, HttpReading, LimitBasis, SourceStatus};
 
 use super::*;
-use crate::parse::exposition;
+use crate::parse::{account, exposition};
 
 fn task(state: TaskState, cpu: Option<(f64, f64)>) -> TaskReading {
     let usage = |(used, limit)| Usage { used, limit, basis: LimitBasis::Limit, sampled_at_ms: 1 };
@@ -33,6 +33,7 @@ fn service() -> ServiceReading {
         http: None,
         connections: None,
         cache: None,
+        restarts: 3,
     }
 }
 
@@ -48,6 +49,7 @@ fn server(address: &str, role: DatabaseRole) -> DatabaseServer {
         streaming: standby.then_some(true),
         lag_bytes: standby.then_some(800),
         lag_seconds: standby.then_some(1.5),
+        backed_up_at_ms: Some(7_000),
     }
 }
 
@@ -88,7 +90,8 @@ fn snapshot() -> Snapshot {
             sampled_at_ms: 1,
             active_connections: 3,
             requests_total: 70,
-            requests_per_second: None,
+            account: Some(account::read(include_str!("../tests/golden/balancer.txt")).unwrap()),
+            ..BalancerReading::default()
         }),
         databases: vec![server("10.0.0.1", DatabaseRole::Primary), server("10.0.0.2", DatabaseRole::Standby)],
     }
@@ -119,6 +122,10 @@ fn every_promised_name_is_there_with_its_value() {
         ("postgres_connections_open", 18.0),
         ("postgres_connections_max", 200.0),
         ("postgres_replicas_current", 2.0),
+        ("postgres_server_connections_open{server=10.0.0.2}", 9.0),
+        ("postgres_server_connections_max{server=10.0.0.1}", 100.0),
+        ("postgres_backup_timestamp_seconds", 7.0),
+        ("swarm_service_restarts_recent{service=s_api}", 3.0),
         ("postgres_replication_lag_bytes", 800.0),
         ("postgres_replication_lag_seconds", 1.5),
         ("redis_memory_usage_bytes", 1_000.0),
@@ -127,7 +134,22 @@ fn every_promised_name_is_there_with_its_value() {
         ("redis_shard_memory_usage_bytes{shard=10.0.0.9}", 1_000.0),
         ("redis_shard_keys{shard=10.0.0.9}", 7.0),
         ("nginx_connections_active", 3.0),
-        ("nginx_requests_total", 70.0),
+        ("nginx_balancers", 1.0),
+        ("nginx_requests_total{class=2xx}", 1200.0),
+        ("nginx_requests_total{class=5xx}", 2.0),
+        ("nginx_limited_total", 300.0),
+        ("nginx_retries_total", 4.0),
+        ("nginx_upstream_seconds_bucket{le=0.005}", 900.0),
+        ("nginx_upstream_seconds_bucket{le=+Inf}", 1212.0),
+        ("nginx_upstream_seconds_sum", 6.4),
+        ("nginx_upstream_seconds_count", 1212.0),
+        ("nginx_upstream_requests_total{upstream=10.87.0.7}", 700.0),
+        ("nginx_upstream_failures_total{upstream=10.87.0.7}", 3.0),
+        ("nginx_upstream_latency_seconds_total{upstream=10.87.0.8}", 2.2),
+        ("nginx_limit_level", 2.0),
+        ("nginx_limit_requests_per_second", 2000.0),
+        ("nginx_limit_client_requests_per_second", 1000.0),
+        ("nginx_limit_age_seconds", 0.0),
         ("swarm_service_replicas{service=s_api}", 2.0),
         ("swarm_service_replicas_desired{service=s_redis}", 3.0),
         ("swarm_service_cpu_usage_percent{service=s_api}", 50.0),
@@ -171,7 +193,8 @@ fn each_metric_has_help_and_type_once_and_before_its_samples() {
             seen.push(name);
         } else if !line.starts_with('#') {
             let name = line.split(['{', ' ']).next().unwrap();
-            assert_eq!(seen.last(), Some(&name), "{line}");
+            let part = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
+            assert!([Some(name), part].contains(&seen.last().copied()), "{line}");
         }
     }
     assert_eq!(text.matches("# HELP ").count(), seen.len());

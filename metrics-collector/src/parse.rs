@@ -8,6 +8,9 @@ pub mod stats;
 /// Services, tasks and nodes out of Swarm's answers.
 pub mod swarm;
 
+/// How often replicas were started again.
+pub mod restarts;
+
 /// The Prometheus text format, strictly.
 pub mod exposition;
 
@@ -22,6 +25,9 @@ pub mod replication;
 
 /// Redis' `INFO`.
 pub mod info;
+
+/// What a balancer has added up.
+pub mod account;
 
 /// nginx' `stub_status`.
 pub mod stub_status;

@@ -67,7 +67,7 @@ impl Rounds {
             scraper: Scraper::new(limit, settings.http_window, settings.max_age())?,
             servers: settings.database.clone().map(|database| Servers::new(database, limit)),
             shards: settings.cache.clone().map(|cache| Shards::new(cache, limit)),
-            balancers: Balancers::new(settings.balancers.clone(), limit)?,
+            balancers: Balancers::new(settings.balancers.clone(), limit, settings.http_window)?,
             slots: Slots {
                 swarm: Slot::new("swarm"),
                 agent: Slot::new("agent"),

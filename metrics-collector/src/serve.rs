@@ -16,7 +16,15 @@ use shared::{prom, serve, shutdown, snapshot::Snapshot};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock, page, round::Rounds, settings, upstream};
+use crate::{
+    capacity::{self, Capacity},
+    clock, page,
+    round::Rounds,
+    settings, upstream,
+};
+
+/// It is followed twice a second.
+const CAPACITY_MAX_AGE_MS: u128 = 5_000;
 
 /// What the pages are made of.
 #[derive(Debug, Clone)]
@@ -29,8 +37,8 @@ pub struct Pages {
     pub max_age: Duration,
     /// The stack whose services the pages name.
     pub stack: String,
-    /// For `/upstream`.
-    pub rate_limit: Option<f64>,
+    /// What balancers adjust their limits to; `None` before it was known.
+    pub capacity: watch::Receiver<Option<Capacity>>,
 }
 
 /// Runs until a signal.
@@ -42,13 +50,15 @@ pub async fn run(settings: settings::Collector) -> anyhow::Result<()> {
     let main_listener = serve::bind(main).with_context(|| format!("cannot listen on {main}"))?;
     let health_listener = serve::bind(health).with_context(|| format!("cannot listen on {health}"))?;
     let (publish, latest) = watch::channel(None);
+    let (publish_capacity, capacity) = watch::channel(None);
     let pages = Pages {
         latest,
         started_ms: clock::unix_ms(),
         max_age: settings.max_age(),
         stack: settings.stack.clone(),
-        rate_limit: settings.rate_limit,
+        capacity,
     };
+    tokio::spawn(capacity::follow(stop.clone(), settings.clone(), pages.latest.clone(), publish_capacity));
     tokio::spawn(collect_until(stop.clone(), Rounds::new(&settings)?, settings.interval, publish));
     tracing::info!(address = %main, health = %health, "collector is listening");
     let limits = serve::Limits::default();
@@ -86,6 +96,7 @@ pub fn router(pages: Pages, metrics: PrometheusHandle) -> Router {
         .route("/metrics", get(move |state| metrics_page(state, metrics.clone())))
         .route("/snapshot", get(snapshot))
         .route("/upstream", get(upstream))
+        .route("/capacity", get(capacity_page))
         .route("/health", get(health))
         .with_state(pages)
 }
@@ -110,9 +121,18 @@ async fn snapshot(State(pages): State<Pages>) -> Response {
 async fn upstream(State(pages): State<Pages>) -> Response {
     let snapshot = pages.latest.borrow().clone();
     let view = |snapshot: Arc<Snapshot>| {
-        Json(upstream::view(&snapshot, &pages.stack, pages.rate_limit, clock::unix_ms())).into_response()
+        let capacity = *pages.capacity.borrow();
+        Json(upstream::view(&snapshot, &pages.stack, capacity, clock::unix_ms())).into_response()
     };
     snapshot.map_or_else(not_yet, view)
+}
+
+/// Old capacity is none: whoever limits by it keeps what it has, and its age tells.
+async fn capacity_page(State(pages): State<Pages>) -> Response {
+    let capacity = *pages.capacity.borrow();
+    let fresh =
+        |capacity: &Capacity| u128::from(clock::unix_ms().saturating_sub(capacity.at_ms)) <= CAPACITY_MAX_AGE_MS;
+    capacity.filter(fresh).map_or_else(not_yet, |capacity| Json(capacity).into_response())
 }
 
 /// RFC 9457: before the first round there is nothing to tell.
@@ -121,7 +141,7 @@ fn not_yet() -> Response {
         "type": "about:blank",
         "title": "Service Unavailable",
         "status": 503,
-        "detail": "no collection round has closed yet",
+        "detail": "no collection round has closed yet, or none lately",
     });
     let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::RETRY_AFTER, "1")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, body.to_string()).into_response()

@@ -51,8 +51,8 @@ pub struct Collector {
     pub database: Option<Database>,
     /// The cache; `None` when there is none to read.
     pub cache: Option<Cache>,
-    /// The balancer's rate limit as configured, for display; `None` when not told, or off.
-    pub rate_limit: Option<f64>,
+    /// A replica counts as capacity once it has been healthy for so long.
+    pub capacity_warm_up: Duration,
 }
 
 /// Names that stand for any number of addresses, and the port of all of them.
@@ -151,7 +151,7 @@ impl Collector {
             balancers: host(&mut env, "NGINX_HOST", "tasks.nginx", "NGINX_PORT", 8080),
             database: database(&mut env, &stack),
             cache: cache(&mut env, &stack),
-            rate_limit: rate_limit(&mut env),
+            capacity_warm_up: env.seconds("CAPACITY_WARM_UP", 2.0, 0.0, 600.0),
             stack,
         };
         settings.check(&mut env);
@@ -238,13 +238,6 @@ fn cache(env: &mut Env, stack: &str) -> Option<Cache> {
         password: secret(env, "REDIS_PASSWORD"),
         scaled_service: env.text("REDIS_SCALED_SERVICE", &format!("{stack}_redis")),
     })
-}
-
-/// The range is the balancer's own.
-fn rate_limit(env: &mut Env) -> Option<f64> {
-    let off = 0.0;
-    let limit = env.within("RATE_LIMIT_RPS", off, 0.0..=999_999.0, "a number from 0 to 999999 (0 means no limit)");
-    (limit > off).then_some(limit)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ fn every_problem_is_named_at_once_with_its_value_and_what_is_allowed() {
         ("AGENT_HOST", ","),
         ("REDIS_HOST", "redis"),
         ("REDIS_PORT", "65536"),
-        ("RATE_LIMIT_RPS", "-1"),
+        ("CAPACITY_WARM_UP", "-1"),
     ])
     .unwrap_err();
     for expected in [
@@ -39,7 +39,7 @@ fn every_problem_is_named_at_once_with_its_value_and_what_is_allowed() {
         "AGENT_HOST=,: allowed is a name or an address",
         "REDIS_PORT=65536: allowed is a port",
         "REDIS_PASSWORD: a secret is read from a file only",
-        "RATE_LIMIT_RPS=-1: allowed is a number from 0 to 999999",
+        "CAPACITY_WARM_UP=-1: allowed is a number of seconds from 0 to 600",
     ] {
         assert_eq!(text.matches(expected).count(), 1, "{expected} in {text}");
     }
@@ -68,13 +68,6 @@ fn a_secret_comes_from_its_file_and_is_never_printed() {
     std::fs::remove_file(&path).unwrap();
     assert!(!format!("{settings:?}").contains("hunter2"));
     assert_eq!(settings.cache.unwrap().password.expose_secret(), "hunter2");
-}
-
-#[test]
-fn a_rate_limit_that_is_off_or_not_told_is_absent() {
-    assert_eq!(collector(&[("RATE_LIMIT_RPS", "0")]).unwrap().rate_limit, None);
-    assert_eq!(collector(&[]).unwrap().rate_limit, None);
-    assert_eq!(collector(&[("RATE_LIMIT_RPS", "2000")]).unwrap().rate_limit, Some(2000.0));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -30,11 +30,19 @@ pub struct Limits {
     pub drain: Duration,
     /// For requests in flight after that.
     pub deadline: Duration,
+    /// For a client that is there and does not read: answers that never end (events) would
+    /// otherwise wait for it for ever. Also ends connections whose other end is gone.
+    pub unread: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: Duration::from_secs(10), drain: Duration::ZERO, deadline: Duration::from_secs(3) }
+        Self {
+            head: Duration::from_secs(10),
+            drain: Duration::ZERO,
+            deadline: Duration::from_secs(3),
+            unread: Duration::from_secs(30),
+        }
     }
 }
 
@@ -69,6 +77,7 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, stop: Can
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let _ = stream.set_nodelay(true);
+                    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(limits.unread));
                     let mut http = hyper::server::conn::http1::Builder::new();
                     http.timer(TokioTimer::new()).header_read_timeout(limits.head);
                     let service = TowerToHyperService::new(app.clone());
@@ -151,6 +160,29 @@ mod tests {
         assert!(answer(whole).await.ends_with("ok"));
         stop.cancel();
         tokio::time::timeout(Duration::from_secs(2), server).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_cut_off() {
+        let (ended, mut end) = tokio::sync::mpsc::channel::<()>(1);
+        let endless = move || {
+            let ended = ended.clone();
+            async move {
+                axum::body::Body::from_stream(futures_util::stream::unfold(ended, |ended| async {
+                    Some((Ok::<_, io::Error>(vec![b'x'; 65_536]), ended))
+                }))
+            }
+        };
+        let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let limits = Limits { unread: Duration::from_secs(1), ..Limits::default() };
+        let app = Router::new().route("/", get(endless));
+        let server = tokio::spawn(serve(listener, app, limits, stop.clone()));
+        let _deaf = ask(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        // The handler keeps one sender; the stream's goes when its connection ends.
+        stop.cancel();
+        tokio::time::timeout(Duration::from_secs(20), server).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(20), end.recv()).await.unwrap();
     }
 
     #[tokio::test]

@@ -49,6 +49,9 @@ pub struct ServiceReading {
     pub connections: Option<ConnectionsReading>,
     /// Cache memory, for a service that is scaled on it.
     pub cache: Option<CacheReading>,
+    /// How often the replica that ended by itself most often did so within the last ten minutes.
+    #[serde(default)]
+    pub restarts: u64,
 }
 
 /// One task (container) of a service.
@@ -166,6 +169,9 @@ pub struct DatabaseServer {
     pub lag_bytes: Option<u64>,
     /// Seconds for which a standby is behind at least; `None` on a primary or when unknown.
     pub lag_seconds: Option<f64>,
+    /// When the last backup of its database was begun; `None` when there is none of it.
+    #[serde(default)]
+    pub backed_up_at_ms: Option<u64>,
 }
 
 /// What a Postgres server says it is.
@@ -236,8 +242,8 @@ pub struct SourceStatus {
     pub error: Option<String>,
 }
 
-/// nginx's `stub_status`, summed over balancers, with the rate since the round before.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// What the balancers say, summed over all of them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BalancerReading {
     /// When it was read.
     pub sampled_at_ms: u64,
@@ -247,4 +253,73 @@ pub struct BalancerReading {
     pub requests_total: u64,
     /// Requests per second since the round before; `None` in the first round.
     pub requests_per_second: Option<f64>,
+    /// What they have added up since they started; `None` when none could tell.
+    #[serde(default)]
+    pub account: Option<BalancerAccount>,
+    /// Tries by the address of an api task, over the last `recent_ms`.
+    #[serde(default)]
+    pub recent: BTreeMap<String, Tries>,
+    /// See `recent`; 0 before the second round.
+    #[serde(default)]
+    pub recent_ms: u64,
+}
+
+/// Requests as the balancers saw them, and what they let through.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct BalancerAccount {
+    /// Balancers that told.
+    pub balancers: u64,
+    /// Answers to clients by class of status, `2xx` to `5xx`.
+    pub answers: BTreeMap<String, u64>,
+    /// Requests that were refused by the limit.
+    pub limited: u64,
+    /// Tries beyond the first of a request.
+    pub retries: u64,
+    /// Requests that took at most so many seconds on their last try.
+    pub latency_buckets: Vec<(f64, u64)>,
+    /// The time of all of these tries.
+    pub latency_seconds: f64,
+    /// Their number.
+    pub latency_count: u64,
+    /// Tries by the address of an api task.
+    pub upstreams: BTreeMap<String, Tries>,
+    /// Addresses of api tasks that get no requests from at least one of them.
+    #[serde(default)]
+    pub left_out: BTreeMap<String, LeftOut>,
+    /// The limit in force.
+    pub limit: Option<BalancerLimit>,
+}
+
+/// Why a balancer sends a task no requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOut {
+    /// It does not answer.
+    Silent,
+    /// It answers with failures, and the others do not.
+    Failing,
+}
+
+/// What one api task got from the balancers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tries {
+    /// Requests that were sent to it.
+    pub requests: u64,
+    /// Of these, without an answer or answered with 5xx.
+    pub failures: u64,
+    /// Time until its answers, summed.
+    pub seconds: f64,
+}
+
+/// The limit that balancers apply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct BalancerLimit {
+    /// Replicas that it counts on.
+    pub level: u64,
+    /// What all balancers together let through; `None` when the limit is off.
+    pub requests_per_second: Option<f64>,
+    /// Of that, for one client at one balancer; `None` when one may take all.
+    pub client_requests_per_second: Option<f64>,
+    /// Since the collector confirmed the level; `None` before the first time.
+    pub age_seconds: Option<f64>,
 }

@@ -157,6 +157,7 @@ mod tests {
             http: None,
             connections: None,
             cache: None,
+            restarts: 0,
         };
         Snapshot {
             contract: CONTRACT,

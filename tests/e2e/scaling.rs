@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tests::{
     Load, Stack, eventually,
-    stack::{Port, docker},
+    stack::{Port, docker, logs},
     steadily,
 };
 
@@ -38,7 +38,7 @@ async fn load_scales_up_a_redeploy_keeps_the_count_and_rest_scales_down_without_
     ensure!(report["requests"].as_u64() > Some(1_000), "too little load to prove anything: {report}");
     stack.comes_to("api", 2, Duration::from_secs(150)).await?;
 
-    let logs = docker(&["service", "logs", &stack.service("autoscaler")])?;
+    let logs = logs(&stack.service("autoscaler"))?;
     ensure!(logs.contains(&format!("scaled {} from 2 to 3", stack.service("api"))), "no line with scaled");
     check_steps(&stack).await
 }

@@ -13,18 +13,19 @@ use crate::eventually;
 pub struct Stack {
     /// The Swarm stack's name.
     pub name: String,
-    ports: [u16; 4],
+    ports: [u16; 5],
     /// A client with a timeout above the api's own.
     pub http: reqwest::Client,
 }
 
-/// The four published ports.
+/// The published ports.
 #[derive(Debug, Clone, Copy)]
 pub enum Port {
     Http = 0,
     Autoscaler = 1,
     Collector = 2,
     CollectorHealth = 3,
+    Prometheus = 4,
 }
 
 impl Stack {
@@ -32,8 +33,13 @@ impl Stack {
     pub fn deployed() -> Result<Self> {
         let var = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set: run scripts/e2e.sh"));
         let port = |name: &str| -> Result<u16> { Ok(var(name)?.parse()?) };
-        let ports =
-            [port("HTTP_PORT")?, port("AUTOSCALER_PORT")?, port("COLLECTOR_PORT")?, port("COLLECTOR_HEALTH_PORT")?];
+        let ports = [
+            port("HTTP_PORT")?,
+            port("AUTOSCALER_PORT")?,
+            port("COLLECTOR_PORT")?,
+            port("COLLECTOR_HEALTH_PORT")?,
+            port("PROMETHEUS_PORT")?,
+        ];
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build()?;
         Ok(Self { name: var("STACK_NAME")?, ports, http })
     }
@@ -148,10 +154,15 @@ impl Stack {
         Ok(self.http.post(self.url(Port::Http, path)).json(&user).send().await?)
     }
 
+    /// The token that the deploy script made.
+    pub fn admin_token(&self) -> Result<String> {
+        let container = self.containers("autoscaler")?.pop().context("no autoscaler container")?;
+        docker(&["exec", &container, "cat", "/run/secrets/admin_token"])
+    }
+
     /// Sends an operator's order about a service to the autoscaler, with the token.
     pub async fn order(&self, short: &str, action: &str, body: &Value) -> Result<()> {
-        let container = self.containers("autoscaler")?.pop().context("no autoscaler container")?;
-        let token = docker(&["exec", &container, "cat", "/run/secrets/admin_token"])?;
+        let token = self.admin_token()?;
         let url = self.url(Port::Autoscaler, &format!("/api/v1/services/{}/{action}", self.service(short)));
         let answer = self.http.post(url).bearer_auth(&token).json(body).send().await?;
         ensure!(answer.status().is_success(), "{action} {short}: {}", answer.text().await?);
@@ -188,9 +199,22 @@ pub fn root() -> std::path::PathBuf {
     std::path::Path::new(&here).join("..")
 }
 
-/// Runs `docker` and returns what it printed, trimmed.
+/// Runs `docker` and returns what it printed, trimmed. A command that does not end is a failure.
 pub fn docker(args: &[&str]) -> Result<String> {
-    run(Command::new("docker").args(args))
+    run(Command::new("timeout").args(["180", "docker"]).args(args))
+}
+
+/// What all tasks of a service have logged, both streams. `docker service logs` shows the same, and does
+/// not always come to an end by itself when several tasks have logged much.
+pub fn logs(service: &str) -> Result<String> {
+    let mut text = String::new();
+    let filter = format!("label=com.docker.swarm.service.name={service}");
+    for id in docker(&["ps", "-aq", "--filter", &filter])?.lines() {
+        let output = Command::new("timeout").args(["60", "docker", "logs", id]).output()?;
+        text.push_str(&String::from_utf8_lossy(&output.stdout));
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(text)
 }
 
 /// Runs a command to its end; a failure carries what it printed.

@@ -72,7 +72,7 @@ fn pools_that_do_not_fit_are_refused() -> Result<()> {
 
 #[test]
 fn the_stack_by_itself_has_the_defaults_of_the_deploy_script() -> Result<()> {
-    let stack = read("stack.yml")?;
+    let stack = [read("stack.yml")?, read("stack.monitoring.yml")?].concat();
     for (name, default) in settings()? {
         let start = format!("${{{name}:-");
         for (at, _) in stack.match_indices(&start) {

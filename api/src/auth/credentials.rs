@@ -1,10 +1,12 @@
 //! Mail addresses and passwords that are acceptable: parsed once, trusted afterwards.
 
 use secrecy::{ExposeSecret, SecretString};
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use crate::http::problem::{ApiError, FieldError};
 
-/// A mail address, folded to lower case: one mailbox, one account.
+/// A mail address, folded to lower case and to one spelling of each character: one mailbox, one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email(String);
 
@@ -22,12 +24,13 @@ impl Email {
     /// Accepts what can be an address; whether it exists, only a mail can tell.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
+        // An accent may come as part of its letter or after it, depending on the keyboard.
+        let text: String = text.trim().to_lowercase().nfc().collect();
         let (local, domain) = text.rsplit_once('@')?;
-        let plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        let plain = !text.chars().any(is_unseen);
         let whole = !local.is_empty() && !local.contains('@') && domain.len() >= 3 && domain.contains('.');
         let dots = !domain.starts_with('.') && !domain.ends_with('.') && !domain.contains("..");
-        (plain && whole && dots && text.len() <= LONGEST_EMAIL).then(|| Self(text.to_lowercase()))
+        (plain && whole && dots && text.len() <= LONGEST_EMAIL).then_some(Self(text))
     }
 
     /// The folded address.
@@ -35,6 +38,11 @@ impl Email {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Blanks, and what shows nothing or turns the text around: it would make one address look like another.
+fn is_unseen(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || c.general_category() == GeneralCategory::Format
 }
 
 impl Password {
@@ -81,6 +89,23 @@ mod tests {
     fn an_address_is_folded_and_trimmed() {
         assert_eq!(Email::parse("  Ann@Example.COM ").unwrap().as_str(), "ann@example.com");
         assert!(Email::parse("jörg@müller.de").is_some());
+    }
+
+    #[test]
+    fn two_ways_to_write_a_character_are_one_address() {
+        assert_eq!(Email::parse("JO\u{308}RG@b.de"), Email::parse("j\u{f6}rg@b.de"));
+        assert_eq!(Email::parse("\u{212a}im@b.de"), Email::parse("kim@b.de"), "the sign for kelvin is a K");
+        assert_ne!(Email::parse("jorg@b.de"), Email::parse("j\u{f6}rg@b.de"));
+        // One of these letters folds to two.
+        assert!(Email::parse(&format!("{}@b.de", "\u{130}".repeat(100))).is_none());
+    }
+
+    #[test]
+    fn what_does_not_show_is_refused() {
+        for unseen in ['\u{200b}', '\u{200d}', '\u{202e}', '\u{2066}', '\u{feff}', '\u{ad}', '\u{a0}', '\u{2028}', '\r']
+        {
+            assert!(Email::parse(&format!("an{unseen}n@b.de")).is_none(), "{unseen:?}");
+        }
     }
 
     #[test]

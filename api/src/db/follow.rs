@@ -6,7 +6,6 @@
 //! A probe that found no free connection says nothing while others are answered: a busy service must
 //! neither call its database lost nor throw away the connections that work.
 //!
-//! Docker's DNS claims a lifetime of ten minutes, so nothing may be kept longer than one round.
 //! While a name stands for nothing (a primary that restarts) the old pool stays.
 
 use std::{
@@ -24,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Database,
     fleet::{Fleet, Standby},
+    names,
     server::{NoReport, PROBE_TIMEOUT, Report, Role, Server},
 };
 use crate::settings::DatabaseSettings;
@@ -38,7 +38,9 @@ const KEPT: Duration = Duration::from_secs(30);
 impl Database {
     /// Runs until `stop`. The next round is the retry of a failed one.
     pub async fn follow(&self, stop: CancellationToken) {
-        let mut follower = Follower { database: self, servers: Vec::new(), ends: Ends::kept_for(KEPT) };
+        let settings = &self.inner.settings;
+        let names = settings.hosts.iter().map(|host| names::follow(host.clone(), settings.port)).collect();
+        let mut follower = Follower { database: self, names, servers: Vec::new(), ends: Ends::kept_for(KEPT) };
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -54,6 +56,7 @@ impl Database {
 /// What is kept from round to round.
 struct Follower<'a> {
     database: &'a Database,
+    names: Vec<names::Addresses>,
     servers: Vec<Known>,
     ends: Ends,
 }
@@ -71,9 +74,8 @@ struct Known {
 
 impl Follower<'_> {
     async fn round(&mut self) {
-        if let Some(found) = self.look_up().await {
-            self.adopt(&found);
-        }
+        let found = self.addresses().await;
+        self.adopt(&found);
         let probes = join_all(self.servers.iter().map(|known| known.server.probe())).await;
         let settings = &self.database.inner.settings;
         for (known, probe) in self.servers.iter_mut().zip(&probes) {
@@ -85,20 +87,13 @@ impl Follower<'_> {
         self.database.publish(self.fleet(primary));
     }
 
-    /// All addresses of all names; `None` when the name server does not answer.
-    async fn look_up(&self) -> Option<BTreeSet<SocketAddr>> {
-        let settings = &self.database.inner.settings;
-        let lookups = settings.hosts.iter().map(|host| async {
-            let lookup = tokio::net::lookup_host((host.as_str(), settings.port));
-            match tokio::time::timeout(PROBE_TIMEOUT, lookup).await {
-                Ok(Ok(addresses)) => Some(addresses.collect::<Vec<_>>()),
-                // The name stands for nothing, as that of the standbys does when there are none.
-                Ok(Err(_)) => Some(Vec::new()),
-                Err(_) => None,
-            }
+    /// All addresses of all names. One that was not answered yet stands for nothing, and is waited for a little.
+    async fn addresses(&mut self) -> BTreeSet<SocketAddr> {
+        let known = self.names.iter_mut().map(|addresses| async {
+            let known = tokio::time::timeout(PROBE_TIMEOUT, addresses.wait_for(Option::is_some)).await;
+            known.ok().and_then(|known| known.ok()?.clone()).unwrap_or_default()
         });
-        let found: Option<Vec<_>> = join_all(lookups).await.into_iter().collect();
-        Some(found?.into_iter().flatten().collect())
+        join_all(known).await.into_iter().flatten().collect()
     }
 
     /// Takes in new addresses and lets go of those that are gone; the primary stays while it is away.

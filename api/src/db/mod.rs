@@ -16,6 +16,8 @@ mod server;
 mod fleet;
 /// Keeping up with addresses, roles and health.
 mod follow;
+/// What the names stand for now.
+mod names;
 
 /// Bringing the schema up to date.
 pub mod migrate;

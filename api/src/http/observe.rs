@@ -69,6 +69,15 @@ impl Drop for InFlight {
     }
 }
 
+/// Gives every metric of the recorder its help text, and the version one of its own.
+pub fn describe() {
+    metrics::describe_gauge!("build_info", "1, with the version as a label.");
+    metrics::describe_gauge!("http_requests_in_flight", "Requests that are being answered.");
+    metrics::describe_counter!("http_requests_total", "Answers, by method, route and class of status.");
+    metrics::describe_histogram!("http_request_duration_seconds", "Time from a request's arrival to its answer.");
+    metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
 /// Runs the request and tells about it.
 pub async fn observe(State(log): State<AccessLog>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();

@@ -13,6 +13,7 @@ mod alone;
 mod cache;
 mod docs;
 mod health;
+mod hostile;
 mod idempotency;
 mod items;
 mod metrics;

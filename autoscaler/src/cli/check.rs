@@ -35,7 +35,7 @@ pub fn check(services: &[Service], defaults: &Defaults) -> Report {
                 let policy = &directions.policy;
                 let metrics: Vec<_> = policy.metrics.keys().copied().map(Metric::name).collect();
                 let (min, max) = (policy.bounds.min(), policy.bounds.max());
-                let (pace, dry) = (policy.algorithm.name(), if directions.dry_run { ", dry run" } else { "" });
+                let (pace, dry) = (policy.pace(), if directions.dry_run { ", dry run" } else { "" });
                 line(&mut report, "ok", service, &format!("{min} to {max}, {pace}, on {}{dry}", metrics.join(", ")));
                 continue;
             }
@@ -75,6 +75,11 @@ mod tests {
             service("web", json!({"swarm.autoscaler": "true", "swarm.autoscaler.maximum": "4"}), replicated.clone()),
             service("typo", json!({"swarm.autoscaler": "true", "swarm.autoscaler.maximun": "4"}), replicated),
             service("agent", json!({"swarm.autoscaler": "true"}), json!({"Global": {}})),
+            service(
+                "shop",
+                json!({"swarm.autoscaler": "1", "swarm.autoscaler.algorithm": "predictive"}),
+                json!({"Replicated": {}}),
+            ),
         ];
         let report = check(&services, &Defaults::default());
         assert_eq!(report.errors, 2);
@@ -85,7 +90,8 @@ mod tests {
                 "ok    web: 2 to 4, linear, on cpu, memory",
                 "ERROR typo: swarm.autoscaler.maximun: no such label",
                 "ERROR agent: only replicated services can be scaled, not global ones or jobs",
-                "4 services, 1 to be scaled, 2 with errors",
+                "ok    shop: 2 to 10, linear, with a forecast's floor, on cpu, memory",
+                "5 services, 2 to be scaled, 2 with errors",
             ]
         );
     }

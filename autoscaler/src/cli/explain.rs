@@ -92,7 +92,7 @@ fn inputs(out: &mut String, detail: &Detail, at_ms: u64) {
     if !detail.schedules.is_empty() {
         line(out, "raised by", &detail.schedules.join(", "));
     }
-    line(out, "algorithm", policy.algorithm.name());
+    line(out, "algorithm", &policy.pace());
     line(out, "dry run", if detail.dry_run { "yes" } else { "no" });
     line(out, "reason", decision.reason.code());
     line(out, "recommended", &format!("{} ({})", decision.recommended, decision.recommended_reason.code()));

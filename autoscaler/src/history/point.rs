@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     board::Status,
-    scaling::{self, Metric, floor},
+    scaling::{self, Bounds, Metric, floor},
 };
 
 /// What was seen and decided.
@@ -22,10 +22,27 @@ pub struct Point {
     pub desired: u64,
     /// The fewest that a trusted forecast asked for; the most. `None` when none did.
     pub floor: Option<u64>,
+    /// Within which counts it was kept; of several moments the last. `None` in old records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
     /// Each metric's value in its own unit; the mean. What was not measured is absent.
     pub readings: BTreeMap<Metric, f64>,
     /// The work behind the metrics that have any; the mean.
     pub work: BTreeMap<Metric, Work>,
+    /// What was expected of that work; of several moments the last. Empty without forecasts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub expected: BTreeMap<Metric, Expected>,
+}
+
+/// A forecast as it was made at a point's time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Expected {
+    /// When the work was to be so much.
+    pub for_ms: u64,
+    /// So much, in the unit of the work.
+    pub work: f64,
+    /// By how much nine of ten forecasts had fallen short at most.
+    pub margin: f64,
 }
 
 /// Work that comes in: what forecasts are made of, and what a replay puts load on with.
@@ -49,6 +66,11 @@ impl Point {
         let work = |(metric, work): (Metric, floor::Work)| {
             (metric, Work { total: rounded(work.total), whole: work.whole.map(rounded) })
         };
+        let expected = detail.decision.outlooks.iter().map(|(metric, outlook)| {
+            let forecast = &outlook.forecast;
+            let for_ms = forecast.at_ms.saturating_add(forecast.lead_ms);
+            (*metric, Expected { for_ms, work: rounded(forecast.expected), margin: rounded(forecast.margin) })
+        });
         let acting = detail.decision.outlooks.values().filter(|outlook| outlook.acts);
         Some(Self {
             at_ms,
@@ -56,12 +78,14 @@ impl Point {
             replicas,
             desired: detail.decision.wanted,
             floor: acting.map(|outlook| outlook.floor).max(),
+            bounds: Some(policy.bounds),
             readings: readings
                 .into_iter()
                 .filter(|(_, value)| value.is_finite())
                 .map(|(m, value)| (m, rounded(value)))
                 .collect(),
             work: works.into_iter().map(work).collect(),
+            expected: expected.collect(),
         })
     }
 
@@ -82,6 +106,8 @@ impl Point {
         self.replicas = self.replicas.max(later.replicas);
         self.desired = self.desired.max(later.desired);
         self.floor = self.floor.max(later.floor);
+        self.bounds = later.bounds.or(self.bounds);
+        self.expected.extend(later.expected.iter().map(|(metric, expected)| (*metric, *expected)));
     }
 }
 
@@ -125,6 +151,8 @@ mod tests {
             floor: None,
             readings: [(Metric::Cpu, cpu)].into(),
             work: [(Metric::Cpu, work)].into(),
+            bounds: Bounds::new(1, at_ms.max(1)).ok(),
+            expected: BTreeMap::new(),
         }
     }
 
@@ -136,6 +164,7 @@ mod tests {
         let first = &thinned[0];
         assert_eq!((first.at_ms, first.moments, first.replicas), (10, 3, 5));
         assert_eq!((first.readings[&Metric::Cpu], first.work[&Metric::Cpu].total), (60.0, 0.6));
+        assert_eq!(first.bounds, Bounds::new(1, 30).ok());
         assert_eq!(thinned[1], point(60, 1, 1.0));
     }
 

@@ -111,22 +111,27 @@ pub(super) fn read(labels: &BTreeMap<String, String>) -> Translated {
         ([dialect], None) => dialect.translate(labels),
         (several, native) => {
             let switches = several.iter().map(|dialect| dialect.switch);
-            let all: Vec<_> = native.map(String::as_str).into_iter().chain(switches).collect();
+            let all: Vec<_> = native.map(String::as_str).into_iter().chain(switches.clone()).collect();
             let problem =
                 format!("labels of several autoscalers on one service ({}): keep those of one", all.join(", "));
-            let on = several.iter().any(|d| is_true(labels, d.switch)) || is_true(labels, PREFIX);
-            let labels = on.then(|| (PREFIX.to_owned(), "true".to_owned())).into_iter().collect();
+            // Only where everybody was told to keep away, nobody is kept from anything.
+            let mut given = switches.chain([PREFIX]).filter_map(|switch| labels.get(switch)).peekable();
+            let off = given.peek().is_some() && given.all(|value| matches!(value.trim(), "false" | "0"));
+            let labels = BTreeMap::from([(PREFIX.to_owned(), (!off).to_string())]);
             return Translated { labels, problems: vec![problem], names: Vec::new() };
         }
     };
-    for steered in STEERED.iter().filter(|key| is_true(labels, key)) {
-        out.problems.push(format!("{steered}=true: its replica count is steered by somebody else"));
+    for steered in STEERED {
+        if let Some(value) = labels.get(steered).filter(|value| is_true(value)) {
+            out.problems.push(format!("{steered}={value}: its replica count is steered by somebody else"));
+        }
     }
     out
 }
 
-fn is_true(labels: &BTreeMap<String, String>, key: &str) -> bool {
-    labels.get(key).is_some_and(|value| value.trim() == "true")
+/// All ways in which the others may have been told yes.
+fn is_true(value: &str) -> bool {
+    matches!(value.trim(), "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
 /// Whether a label is one of ours and of nobody else.

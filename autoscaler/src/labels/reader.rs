@@ -16,7 +16,6 @@ pub(super) struct Reader<'a> {
     /// Keys behind the prefix that nobody has asked for yet.
     left: BTreeMap<&'a str, &'a str>,
     pub(super) problems: Vec<String>,
-    known: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -26,7 +25,7 @@ impl<'a> Reader<'a> {
             // `swarm.autoscalerx` is as likely a slip as `swarm.autoscaler.x`.
             (!rest.is_empty()).then_some((rest, value.trim()))
         });
-        Self { left: ours.collect(), problems: Vec::new(), known: 0 }
+        Self { left: ours.collect(), problems: Vec::new() }
     }
 
     pub(super) fn directions(&mut self, base: &Defaults) -> Option<Directions> {
@@ -201,18 +200,11 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, key: &str) -> Option<&'a str> {
-        let value = self.left.remove(key);
-        self.known += usize::from(value.is_some());
-        value
+        self.left.remove(key)
     }
 
     pub(super) fn reject_unknown(&mut self) {
         let unknown = self.left.keys().map(|key| format!("{PREFIX}{key}: no such label"));
         self.problems.extend(unknown);
-    }
-
-    /// Some label was there beside the switch.
-    pub(super) fn mentioned(&self) -> bool {
-        self.known > 0
     }
 }

@@ -138,6 +138,18 @@ fn what_is_mistyped_is_named_with_key_value_and_way_out() {
 }
 
 #[test]
+fn a_slip_in_the_switch_itself_is_loud_too() {
+    let wrong = |pairs: &[(&str, &str)]| match parsed(pairs) {
+        Labelled::Wrong(problems) => problems.join("\n"),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(wrong(&[(".enabled", "true")]), "swarm.autoscaler.enabled: no such label");
+    assert_eq!(wrong(&[("swarm.autoscalers", "true"), (".minimum", "3")]), "swarm.autoscalers: no such label");
+    assert!(wrong(&[(".enabled", "true"), (".min_replicas", "3")]).contains("several autoscalers"));
+    assert!(wrong(&[("swarm.autoscale", "yes"), (".minimum", "3")]).contains("several autoscalers"));
+}
+
+#[test]
 fn all_problems_come_at_once() {
     assert_eq!(problem(&[(".minimum", "x"), (".step.up", "x"), (".wrong", "x")]).lines().count(), 3);
 }
@@ -207,7 +219,11 @@ fn two_dialects_or_two_masters_are_loud() {
     assert!(wrong(&[("swarm.autoscale", "true"), (".enable", "true")]).contains("several autoscalers"));
     assert!(wrong(&[(PREFIX, "true"), ("sablier.enable", "true")]).contains("sablier.enable=true"));
     assert!(wrong(&[(PREFIX, "true"), ("swarm.cronjob.enable", "true")]).contains("steered by somebody else"));
+    assert!(wrong(&[(".enable", "true"), ("swarm.cronjob.enable", "1")]).contains("swarm.cronjob.enable=1"));
     assert!(matches!(parsed(&[(PREFIX, "true"), ("sablier.enable", "false")]), Labelled::Yes(_)));
+    for off in [&[(PREFIX, "false"), (".enable", "false")][..], &[(PREFIX, "0"), ("swarm.autoscale.min", "2")]] {
+        assert_eq!(parsed(off), Labelled::No);
+    }
     assert_eq!(parsed(&[("sablier.enable", "true")]), Labelled::No);
 }
 

@@ -111,6 +111,24 @@ fn a_service_without_limits_is_measured_against_something_else_and_warned_of() {
     assert_eq!(super::warnings(&service(), &View::default()), [] as [String; 0]);
 }
 
+#[test]
+fn a_task_that_waits_for_its_image_is_no_lack_of_room() {
+    let with = |node: Value| {
+        let mut snapshot = idle();
+        for task in ["0", "1"] {
+            change(&mut snapshot, &format!("/services/web/tasks/{task}/cpu/used"), Some(json!(1.0)));
+        }
+        change(&mut snapshot, "/services/web/tasks/2/state", Some(json!("pending")));
+        change(&mut snapshot, "/services/web/tasks/2/node", Some(node));
+        let snapshot = collector::parse(&snapshot.to_string()).unwrap();
+        let observed = observe(&service(), None, &View { snapshot: Some(&snapshot), room: None });
+        let Labelled::Yes(directions) = labels::parse(&service().labels, &Defaults::default()) else { unreachable!() };
+        decide(&directions.policy, &observed, &History::default(), NOW)
+    };
+    assert_eq!((with(json!(null)).action, with(json!(null)).reason), (Action::Hold, Reason::NoRoom));
+    assert_eq!((with(json!("n")).action, with(json!("n")).reason), (Action::Up, Reason::CpuHigh));
+}
+
 proptest! {
     #[test]
     fn a_snapshot_with_an_impossible_or_missing_reading_never_lowers(

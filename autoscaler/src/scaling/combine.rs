@@ -65,9 +65,11 @@ fn would_bounce(proposals: &BTreeMap<Metric, Proposal>, n: u64, m: u64) -> bool 
             _ => return false,
         };
         let Some(value) = p.cautious.or(p.value) else { return false };
-        // Servers may outnumber the replicas: a primary takes reads beside its standbys.
         let before = p.measured + p.missing;
-        let after = before.max(n).saturating_sub(n - m);
+        // Servers may outnumber the replicas: a primary takes reads beside its standbys. Tasks
+        // beyond the count are on their way out.
+        let others = if metric.is_of_tasks() { 0 } else { before.saturating_sub(n) };
+        let after = m + others;
         // Without any standby the primary takes their connections; other work would find nobody.
         let nobody = after == 0 && *metric != Metric::Connections;
         nobody && value > 0.0 || value * before as f64 / after.max(1) as f64 >= most

@@ -26,7 +26,7 @@ pub(super) fn check(
     let last = history.last?;
     let since = now_ms.saturating_sub(last.at_ms);
     let left = |period: u64| Some(period.saturating_sub(since)).filter(|left| *left > 0);
-    if wanted < n || !last.is_up() {
+    if wanted < n || last.is_down() {
         return left(policy.cooldown_ms).map(|left| Held { reason: Reason::Cooldown, wait_ms: Some(left) });
     }
     if let Some(left) = left(policy.up_cooldown_ms) {

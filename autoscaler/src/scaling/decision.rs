@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Forecast, Metric, Mode, Observed, Rule};
+use super::{Forecast, Metric, Mode, Observed, Rule, target};
 
 /// What to do with one service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -60,10 +60,23 @@ pub struct Proposal {
     pub replicas: Option<u64>,
     /// Replicas or servers whose samples are in the value.
     pub measured: u64,
-    /// Live replicas without a sample.
+    /// Live replicas without a sample, and those that are asked for and not listed.
     pub missing: u64,
     /// Replicas that are paid for but not yet judged.
     pub newborn: u64,
+}
+
+impl Proposal {
+    /// Whether what was measured is above the upper threshold, whatever became of the vote.
+    fn is_over(&self) -> bool {
+        match (self.vote, self.value, self.rule) {
+            (Vote::Up, ..) => true,
+            // The replicas that cannot be judged yet might turn the vote, so there is none.
+            (Vote::Stay, Some(value), Rule::Band { up, .. }) => value > up,
+            (Vote::Stay, Some(value), Rule::Target { target }) => target::vote(value, target) == Vote::Up,
+            _ => false,
+        }
+    }
 }
 
 /// What one forecast comes to.
@@ -225,8 +238,9 @@ impl Decision {
         self
     }
 
-    /// Metrics were read, and none asks for more.
+    /// Metrics were read, and none is above its upper threshold, not even one that has no vote
+    /// because the last step's replicas may yet bring it down.
     pub(super) fn quiet(&self) -> bool {
-        !self.proposals.is_empty() && self.proposals.values().all(|p| p.vote != Vote::Up)
+        self.proposals.values().any(|p| p.value.is_some()) && !self.proposals.values().any(Proposal::is_over)
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Forecast, Metric, Policy, Reading, Reason, Rule, TaskState, combine::Combined, decision::Outlook, target::share_out,
+    Forecast, Metric, Policy, Reading, Reason, Rule, TaskState, combine::Combined, decision::Outlook, observed::MOST,
+    target::share_out,
 };
 
 /// Work that comes in, and what one replica carries of it at its threshold.
@@ -45,7 +46,7 @@ fn work(metric: Metric, rule: Rule, reading: &Reading, n: u64, now_ms: u64) -> O
         Rule::Band { up, .. } | Rule::Ceiling { up } | Rule::Target { target: up } => whole? * up / 100.0,
         Rule::PerReplica { per_replica } => per_replica,
     };
-    let sound = total.is_finite() && total >= 0.0 && per_replica.is_finite() && per_replica > 0.0;
+    let sound = (0.0..=MOST).contains(&total) && per_replica.is_finite() && per_replica > 0.0;
     sound.then_some(Work { total, per_replica, whole, others })
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Several models run side by side. Each says after every sample what the work will be one
 //! lead time ahead, and is judged when that time has come, against two that know nothing:
-//! "same as now" and "same as yesterday". The best one counts, and is trusted only while it
+//! "same as now" and "same as yesterday", at the same moments. The best one counts, and is trusted only while it
 //! beats both. Own code of a few hundred lines, because smoothing over samples that come
 //! when they come, and a verdict on each forecast, is what the usual crates leave out.
 
@@ -17,8 +17,10 @@ mod season;
 mod trend;
 
 use score::Score;
-use season::{DAY_MS, Seasons, WEEK_MS};
+use season::{DAY_MS, Difference, Seasons, Shape, WEEK_MS};
 use trend::Trend;
+
+use super::observed::MOST;
 
 /// A forecast is made at most so often, which bounds how many are waiting for their verdict.
 const SPACING_MS: u64 = 5_000;
@@ -26,8 +28,8 @@ const SPACING_MS: u64 = 5_000;
 /// Further ahead nothing is foretold.
 const LONGEST_LEAD_MS: u64 = 600_000;
 
-/// Verdicts before a model may be believed: about as many minutes with the usual intervals.
-const ENOUGH_VERDICTS: u32 = 10;
+/// A clock that was set back by more than this would be waited for in vain.
+const SET_BACK_MS: u64 = 600_000;
 
 /// What is expected one lead time ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +39,7 @@ pub struct Forecast {
     pub at_ms: u64,
     /// How far ahead it looks.
     pub lead_ms: u64,
-    /// The model that was nearest to the truth of late.
+    /// The model that was of most use of late.
     pub model: Model,
     /// Expected work: cores, requests per second, connections.
     pub expected: f64,
@@ -62,13 +64,19 @@ impl Forecast {
 pub enum Model {
     /// Level and damped trend, from the first minutes on.
     Trend,
-    /// The same time on other days.
+    /// The present, changed as at the same time on other days.
     Day,
-    /// The same time in other weeks.
+    /// The present, changed as at the same time in other weeks.
     Week,
+    /// What there was at the same time on other days, and by how much today is different.
+    UsualDay,
+    /// What there was at the same time in other weeks, likewise.
+    UsualWeek,
 }
 
-const MODELS: [Model; 3] = [Model::Trend, Model::Day, Model::Week];
+const MODELS: [Model; 5] = [Model::Trend, Model::Day, Model::Week, Model::UsualDay, Model::UsualWeek];
+
+const PERIODS_MS: [u64; 2] = [DAY_MS, WEEK_MS];
 
 /// What is learnt of one kind of work. Bounded: two weeks of five-minute means, and a few
 /// hundred numbers beside them.
@@ -76,10 +84,10 @@ const MODELS: [Model; 3] = [Model::Trend, Model::Day, Model::Week];
 pub struct Forecaster {
     trend: Trend,
     seasons: Seasons,
+    /// From the usual day, and from the usual week.
+    differences: [Difference; PERIODS_MS.len()],
     pending: VecDeque<Pending>,
-    models: [Score; 3],
-    same_as_now: Score,
-    same_as_yesterday: Score,
+    models: [Score; MODELS.len()],
 }
 
 /// A forecast that waits for the truth.
@@ -87,7 +95,7 @@ pub struct Forecaster {
 struct Pending {
     made_ms: u64,
     due_ms: u64,
-    models: [Option<f64>; 3],
+    models: [Option<f64>; MODELS.len()],
     now: f64,
     yesterday: Option<f64>,
 }
@@ -97,10 +105,20 @@ impl Forecaster {
     /// numbers that cannot be true and for times that do not go forward.
     pub fn learn(&mut self, work: f64, at_ms: u64, lead_ms: u64) -> Option<Forecast> {
         let lead_ms = lead_ms.min(LONGEST_LEAD_MS);
-        if !work.is_finite() || work < 0.0 || !self.trend.learn(work, at_ms) {
+        if !(0.0..=MOST).contains(&work) {
+            return None;
+        }
+        if self.trend.last_ms().is_some_and(|last| last.saturating_sub(at_ms) > SET_BACK_MS) {
+            *self = Self::default();
+        }
+        if !self.trend.learn(work, at_ms) {
             return None;
         }
         self.seasons.learn(work, at_ms);
+        for (difference, period_ms) in self.differences.iter_mut().zip(PERIODS_MS) {
+            let usual = self.seasons.profile(period_ms, Shape::Steps, at_ms, at_ms);
+            difference.learn(usual.map(|(usual, _)| work - usual), at_ms);
+        }
         self.judge(work, at_ms);
         let due_ms = at_ms.saturating_add(lead_ms);
         let models = MODELS.map(|model| self.ahead(model, at_ms, due_ms));
@@ -112,14 +130,21 @@ impl Forecaster {
     }
 
     fn ahead(&self, model: Model, at_ms: u64, due_ms: u64) -> Option<f64> {
-        let seasonal = |period_ms| {
-            let (then, ahead) = self.seasons.profile(period_ms, at_ms, due_ms)?;
+        let changed = |period_ms| {
+            let (then, ahead) = self.seasons.profile(period_ms, Shape::Smooth, at_ms, due_ms)?;
             Some(self.trend.level() + ahead - then)
         };
+        let usual = |period_ms, difference: &Difference| {
+            let (_, ahead) = self.seasons.profile(period_ms, Shape::Steps, at_ms, due_ms)?;
+            Some(ahead + difference.mean?)
+        };
+        let [of_day, of_week] = &self.differences;
         let value = match model {
             Model::Trend => self.trend.ahead(due_ms.saturating_sub(at_ms)),
-            Model::Day => seasonal(DAY_MS)?,
-            Model::Week => seasonal(WEEK_MS)?,
+            Model::Day => changed(DAY_MS)?,
+            Model::Week => changed(WEEK_MS)?,
+            Model::UsualDay => usual(DAY_MS, of_day)?,
+            Model::UsualWeek => usual(WEEK_MS, of_week)?,
         };
         Some(value.max(0.0))
     }
@@ -132,36 +157,23 @@ impl Forecaster {
                 continue;
             }
             for (score, forecast) in self.models.iter_mut().zip(pending.models) {
-                score.add(forecast, truth, at_ms);
+                score.add(forecast, (pending.now, pending.yesterday), truth, at_ms);
             }
-            self.same_as_now.add(Some(pending.now), truth, at_ms);
-            self.same_as_yesterday.add(pending.yesterday, truth, at_ms);
         }
     }
 
-    fn best(&self, ahead: &[Option<f64>; 3], at_ms: u64, lead_ms: u64, work: f64) -> Forecast {
-        let judged = MODELS.into_iter().zip(ahead).zip(&self.models).filter_map(|((model, value), score)| {
-            Some((model, (*value)?, score)).filter(|_| score.verdicts() >= ENOUGH_VERDICTS)
-        });
-        let best = judged.min_by(|a, b| a.2.error().total_cmp(&b.2.error()));
-        match best {
-            Some((model, expected, score)) => {
-                let skill = Some(self.skill(score));
-                Forecast { at_ms, lead_ms, model, expected, margin: score.shortfall(), skill }
+    /// The model that saves most of the error of knowing nothing.
+    fn best(&self, ahead: &[Option<f64>; MODELS.len()], at_ms: u64, lead_ms: u64, work: f64) -> Forecast {
+        let judged = MODELS.into_iter().zip(ahead).zip(&self.models);
+        let judged = judged.filter_map(|((model, value), score)| Some((model, (*value)?, score, score.skill()?)));
+        match judged.max_by(|a, b| a.3.total_cmp(&b.3)) {
+            Some((model, expected, score, skill)) => {
+                Forecast { at_ms, lead_ms, model, expected, margin: score.shortfall(), skill: Some(skill) }
             }
             None => {
                 let expected = ahead[0].unwrap_or(work);
                 Forecast { at_ms, lead_ms, model: Model::Trend, expected, margin: 0.0, skill: None }
             }
         }
-    }
-
-    /// Against the better of the two that know nothing.
-    fn skill(&self, model: &Score) -> f64 {
-        let naive = [&self.same_as_now, &self.same_as_yesterday];
-        let judged = naive.into_iter().filter(|score| score.verdicts() >= ENOUGH_VERDICTS);
-        let error = judged.map(Score::error).fold(f64::INFINITY, f64::min);
-        // Where knowing nothing makes no error, nothing can be gained.
-        if error > 0.0 && error.is_finite() { 1.0 - model.error() / error } else { 0.0 }
     }
 }

@@ -44,6 +44,11 @@ impl Step {
     pub(super) fn is_up(self) -> bool {
         self.to > self.from
     }
+
+    /// Neither this nor the other when an operator handed back a count that somebody had set.
+    pub(super) fn is_down(self) -> bool {
+        self.to < self.from
+    }
 }
 
 /// A count that the metrics asked for at some time, whether or not it was acted on.
@@ -93,7 +98,9 @@ impl History {
     pub fn note(&mut self, decision: &Decision, policy: &Policy, now_ms: u64) {
         let (up, down) = policy.windows();
         let oldest = now_ms.saturating_sub(up.max(down));
-        self.recommendations.retain(|r| r.at_ms >= oldest && r.at_ms <= now_ms);
+        // A clock that was set back must not make a recommendation forgotten, nor last for ever.
+        self.recommendations.iter_mut().for_each(|r| r.at_ms = r.at_ms.min(now_ms));
+        self.recommendations.retain(|r| r.at_ms >= oldest);
         match self.recommendations.last_mut() {
             Some(last) if last.replicas == decision.recommended => last.at_ms = now_ms,
             _ => self.recommendations.push(Recommendation { at_ms: now_ms, replicas: decision.recommended }),
@@ -103,7 +110,8 @@ impl History {
         if decision.quiet() {
             self.ups = 0;
         }
-        if decision.proposals.get(&Metric::ErrorRate).is_some_and(|errors| errors.vote != Vote::Up) {
+        // Silent is measured and not above the threshold; not measured is not over.
+        if decision.proposals.get(&Metric::ErrorRate).is_some_and(|errors| errors.vote == Vote::Silent) {
             self.error_ups = 0;
         }
     }

@@ -10,7 +10,7 @@ pub(super) struct Tally {
     limit: f64,
     /// Live replicas with a sample.
     pub(super) measured: u64,
-    /// Live replicas without one.
+    /// Live replicas without one, and those that are asked for and not even listed.
     pub(super) missing: u64,
     /// Replicas that are paid for but not live.
     pub(super) newborn: u64,
@@ -41,8 +41,9 @@ impl Tally {
                 None => tally.missing += 1,
             }
         }
-        // The list of tasks may lag behind the count that was asked for.
-        tally.newborn = tally.newborn.max(n.saturating_sub(tally.measured + tally.missing));
+        // The list of tasks lags behind the count that was asked for, or has a gap. Nothing is
+        // known of these, not even that they are young.
+        tally.missing += n.saturating_sub(tally.measured + tally.missing + tally.newborn);
         tally
     }
 

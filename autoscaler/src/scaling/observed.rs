@@ -169,7 +169,7 @@ impl Sample {
 }
 
 fn can_be_true(used: f64, limit: f64) -> bool {
-    used.is_finite() && used >= 0.0 && limit > 0.0 && limit <= MOST
+    (0.0..=MOST).contains(&used) && limit > 0.0 && limit <= MOST
 }
 
 /// Requests over a window, all tasks together.

@@ -138,6 +138,15 @@ impl Algorithm {
     }
 }
 
+impl Policy {
+    /// The pace in words.
+    #[must_use]
+    pub fn pace(&self) -> String {
+        let forecast = if self.forecast { ", with a forecast's floor" } else { "" };
+        format!("{}{forecast}", self.algorithm.name())
+    }
+}
+
 /// Fewest and most replicas; the fewest never exceeds the most, and the most is at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawBounds")]

@@ -58,7 +58,12 @@ impl Metric {
     /// replicas are added.
     #[must_use]
     pub fn is_share(self) -> bool {
-        matches!(self, Self::Cpu | Self::Memory | Self::Connections | Self::Cache)
+        self.is_of_tasks() || matches!(self, Self::Connections | Self::Cache)
+    }
+
+    /// Whether it is measured of each task by itself.
+    pub(super) fn is_of_tasks(self) -> bool {
+        matches!(self, Self::Cpu | Self::Memory)
     }
 }
 

@@ -2,6 +2,7 @@
 //! with it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -62,6 +63,8 @@ pub(crate) fn point(at_ms: u64, replicas: u64, cores: f64) -> Point {
         floor: None,
         readings: readings.into(),
         work: [(Metric::Cpu, Work { total: cores, whole: Some(0.5) })].into(),
+        bounds: None,
+        expected: BTreeMap::new(),
     }
 }
 

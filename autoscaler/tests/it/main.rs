@@ -3,6 +3,7 @@
 
 mod commands;
 mod contract;
+mod dashboard;
 mod engine;
 mod failures;
 mod history;

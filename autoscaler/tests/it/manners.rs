@@ -1,6 +1,10 @@
 //! Manners in a Swarm that others use too: what they do in between is seen, and decides.
 
-use autoscaler::{operate::Order, scaling::Reason, swarm::Swarm};
+use autoscaler::{
+    operate::Order,
+    scaling::{Reason, Step},
+    swarm::Swarm,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -172,6 +176,70 @@ async fn a_count_set_by_hand_is_handed_back_by_resuming() {
         stage.round(START + 3_000, 90.0).await;
         assert_eq!(stage.engine.replicas("s_web"), 4, "by order: {by_order}");
     }
+}
+
+#[tokio::test]
+async fn a_rollback_that_takes_back_a_step_is_no_human_and_the_cooldown_goes_on() {
+    let mut stage = Stage::new().await;
+    stage.engine.add("s_web", 2, labels());
+    stage.round(START, 90.0).await;
+    let before = stage.engine.spec("s_web");
+    stage.round(START + 20_000, 90.0).await;
+    assert_eq!(stage.engine.replicas("s_web"), 4);
+    stage.engine.change("s_web", |spec| *spec = before);
+    stage.round(START + 40_000, 10.0).await;
+    assert_eq!((stage.engine.replicas("s_web"), stage.reason()), (3, Reason::StabilizingDown));
+    let last = stage.board.service("s_web", None).unwrap().detail.unwrap().history.last;
+    assert_eq!(last, Some(Step { from: 2, to: 3, at_ms: START + 20_000 }));
+    stage.round(START + 60_000, 90.0).await;
+    assert_eq!(stage.engine.replicas("s_web"), 4);
+}
+
+/// Notes of an autoscaler whose clock was a day ahead.
+#[tokio::test]
+async fn a_note_from_tomorrow_holds_no_longer_than_one_of_now() {
+    let tomorrow = START + 86_400_000;
+    let mut stage = Stage::new().await;
+    stage.engine.add("s_web", 3, labels());
+    let note = |text: String| move |spec: &mut Value| spec["Labels"]["swarm.autoscaler.state"] = json!(text);
+    stage.engine.change("s_web", note(format!("from=2 to=3 at={tomorrow}")));
+    stage.round(START, 90.0).await;
+    assert_eq!((stage.engine.replicas("s_web"), stage.reason()), (3, Reason::WaitingForSample));
+    stage.round(START + 1_000, 90.0).await;
+    assert_eq!(stage.engine.replicas("s_web"), 4, "a rescue waits for no clock");
+
+    stage.engine.change("s_web", note(format!("from=3 to=4 at={tomorrow}")));
+    stage.restart();
+    for seconds in [10, 120] {
+        stage.round(START + seconds * 1_000, 10.0).await;
+        assert_eq!(stage.engine.replicas("s_web"), 4, "{seconds}");
+    }
+    stage.round(START + 130_000, 10.0).await;
+    assert_eq!(stage.engine.replicas("s_web"), 3);
+
+    stage.engine.change("s_web", note(format!("manual=3 manual-at={tomorrow}")));
+    stage.restart();
+    stage.round(START + 200_000, 90.0).await;
+    assert_eq!((stage.engine.replicas("s_web"), stage.reason()), (3, Reason::Manual));
+    stage.round(START + 799_000, 90.0).await;
+    assert_eq!((stage.engine.replicas("s_web"), stage.reason()), (3, Reason::Manual));
+    stage.round(START + 800_000, 90.0).await;
+    assert_eq!(stage.engine.replicas("s_web"), 4);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_forgets_no_cooldown_and_waits_for_no_clock() {
+    let mut stage = Stage::new().await;
+    stage.engine.add("s_web", 3, labels());
+    stage.round(START + 3_600_000, 90.0).await;
+    assert_eq!(stage.engine.replicas("s_web"), 4);
+    // An hour back.
+    for seconds in [0, 60, 119] {
+        stage.round(START + seconds * 1_000, 10.0).await;
+        assert_eq!(stage.engine.replicas("s_web"), 4, "{seconds}");
+    }
+    stage.round(START + 120_000, 10.0).await;
+    assert_eq!(stage.engine.replicas("s_web"), 3);
 }
 
 #[tokio::test]

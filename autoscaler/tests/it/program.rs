@@ -26,7 +26,7 @@ impl Running {
         Self::start_with(engine, collector, &[]).await
     }
 
-    /// The same with more settings.
+    /// The same with more settings, or with others in place of the usual ones.
     pub(crate) async fn start_with(engine: &FakeEngine, collector: &FakeCollector, more: &[(&str, &str)]) -> Self {
         let usual = [
             ("BIND_ADDRESS", "127.0.0.1"),
@@ -36,7 +36,8 @@ impl Running {
             ("COLLECTOR_URL", &collector.url()),
             ("DOCKER_SOCKET", engine.socket.to_str().unwrap()),
         ];
-        let env = Env::from_pairs(usual.into_iter().chain(more.iter().copied()));
+        let usual = usual.into_iter().filter(|(name, _)| more.iter().all(|(other, _)| other != name));
+        let env = Env::from_pairs(usual.chain(more.iter().copied()));
         let mut settings = Settings::from_env(env).unwrap();
         settings.listen.set_port(0);
         let program = {

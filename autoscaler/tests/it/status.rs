@@ -42,6 +42,11 @@ async fn the_server_tells_why_and_lets_nobody_change_anything() {
         "autoscaler_replicas_current{service=\"s_shop\"} 3",
         "autoscaler_decisions_total{service=\"s_shop\",reason=\"cpu_high\"} 1",
         "autoscaler_config_errors{service=\"s_shop\"} 0",
+        "autoscaler_replicas_minimum{service=\"s_shop\"} 2",
+        "autoscaler_replicas_maximum{service=\"s_shop\"} 5",
+        "autoscaler_steps_total{service=\"s_shop\",direction=\"up\"} 1",
+        "autoscaler_steps_total{service=\"s_shop\",direction=\"down\"} 0",
+        "autoscaler_reversals_total{service=\"s_shop\"} 0",
         "# TYPE autoscaler_held gauge",
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
@@ -58,9 +63,6 @@ async fn the_server_tells_why_and_lets_nobody_change_anything() {
         assert_eq!(got, status, "{path}");
         assert!(text.contains("\"detail\""), "{text}");
     }
-    let (_, page) = running.call(Method::GET, "/").await;
-    assert!(page.contains("<script src=\"/status.js\">") && !page.contains("http:") && !page.contains("https:"));
-
     running.stop.cancel();
     tokio::time::timeout(Duration::from_secs(10), running.program).await.unwrap().unwrap();
 }
@@ -123,9 +125,7 @@ async fn a_forecast_is_shown_with_its_skill_and_its_floor() {
     assert!(outlook.acts && outlook.forecast.skill > Some(0.0), "{outlook:?}");
     assert!(outlook.forecast.expected > 0.49 && outlook.forecast.lead_ms == 75_000, "{outlook:?}");
 
-    // The figures are the process's own, so any server of it shows them.
-    let running = Running::start(&stage.engine, &stage.collector).await;
-    let (_, metrics) = running.call(Method::GET, "/metrics").await;
+    let metrics = autoscaler::figures::services(&stage.board);
     let shown = |name: &str| {
         let start = format!("autoscaler_forecast_{name}{{service=\"s_foreseen\",metric=\"cpu\"}} ");
         let line = metrics.lines().find_map(|line| line.strip_prefix(&start));
@@ -134,6 +134,30 @@ async fn a_forecast_is_shown_with_its_skill_and_its_floor() {
     assert_eq!((shown("work"), shown("margin")), (outlook.forecast.expected, outlook.forecast.margin));
     assert_eq!((Some(shown("skill_ratio")), shown("acts")), (outlook.forecast.skill, 1.0));
     assert_eq!(shown("floor_replicas"), outlook.floor as f64);
+}
+
+#[tokio::test]
+async fn figures_of_what_is_no_longer_so_do_not_stand_still() {
+    let (engine, collector) = (FakeEngine::start().await, FakeCollector::start().await);
+    engine.add("s_going", 2, labels());
+    engine.add("s_staying", 2, labels());
+    let running = Running::start(&engine, &collector).await;
+    running.until("/api/v1/services", |list| list["services"].as_array().is_some_and(|all| all.len() == 2)).await;
+    let (_, metrics) = running.call(Method::GET, "/metrics").await;
+    let held = "autoscaler_held{service=\"s_going\",by=\"no_data\"} 1";
+    for line in
+        [held, "autoscaler_replicas_desired{service=\"s_going\"} 2", "autoscaler_config_errors{service=\"s_going\"} 0"]
+    {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+    engine.change("s_going", |spec| spec["Labels"] = json!({}));
+    collector.say(&snapshot("s_staying", now_ms(), &[50.0, 50.0]));
+    running.until("/api/v1/services", |list| list["services"].as_array().is_some_and(|all| all.len() == 1)).await;
+    running.until("/api/v1/services/staying", |s| s["why"].to_string().contains("no threshold")).await;
+    let (_, metrics) = running.call(Method::GET, "/metrics").await;
+    let gauges = metrics.lines().filter(|line| !line.contains("_total"));
+    assert!(gauges.clone().any(|line| line == "autoscaler_replicas_current{service=\"s_staying\"} 2"), "{metrics}");
+    assert!(gauges.clone().all(|line| !line.contains("s_going") && !line.starts_with("autoscaler_held{")), "{metrics}");
     running.stop.cancel();
 }
 

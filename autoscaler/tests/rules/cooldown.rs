@@ -39,6 +39,12 @@ fn a_replica_that_never_becomes_ready_forbids_a_rescue_no_longer_than_the_cooldo
 }
 
 #[test]
+fn a_count_that_was_handed_back_is_no_step_down_and_holds_no_rescue() {
+    assert_eq!(cpu(&[99.0; 3]).stepped(3, 3, 30).decide().wanted, 4);
+    assert_eq!(cpu(&[5.0; 3]).stepped(3, 3, 30).decide().reason, Reason::Cooldown);
+}
+
+#[test]
 fn a_sample_from_before_the_last_step_proves_nothing() {
     let mut scene = cpu(&[99.0; 3]).stepped(2, 3, 0);
     assert_eq!(scene.decide().reason, Reason::WaitingForSample);
@@ -98,6 +104,18 @@ fn the_first_reading_after_a_blind_time_does_not_shrink_at_once() {
     };
     scene.history.note(&blind, &scene.policy, NOW - 30_000);
     assert_eq!(outcome(&scene.decide()), (Action::Hold, Reason::StabilizingDown, Some(90_000)));
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_recommendation_forgotten_nor_last_for_ever() {
+    let mut scene = cpu(&[5.0; 4]);
+    scene.history.recommendations = vec![Recommendation { at_ms: NOW + 3_600_000, replicas: 4 }];
+    let decision = scene.decide();
+    assert_eq!(outcome(&decision), (Action::Hold, Reason::StabilizingDown, Some(120_000)));
+    scene.history.note(&decision, &scene.policy, NOW - 60_000);
+    assert_eq!(outcome(&scene.decide()), (Action::Hold, Reason::StabilizingDown, Some(60_000)));
+    scene.history.note(&decision, &scene.policy, NOW - 120_000);
+    assert_eq!(outcome(&scene.decide()), (Action::Down, Reason::AllLow, None));
 }
 
 #[test]

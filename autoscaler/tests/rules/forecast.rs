@@ -83,9 +83,22 @@ fn a_daily_rush_is_foreseen_from_the_third_day_on() {
     let first_day = lead(midnight, 9 * HOUR);
     assert_eq!(first_day.model, Model::Trend);
     let third_day = lead(midnight + 9 * HOUR, 2 * DAY - MINUTE);
-    assert!(third_day.model == Model::Day && third_day.is_trusted(), "{third_day:?}");
+    assert!(matches!(third_day.model, Model::Day | Model::UsualDay) && third_day.is_trusted(), "{third_day:?}");
     // Five minutes before, the trend knows of nothing.
     assert!(third_day.expected > 1.5 * first_day.expected, "{third_day:?} {first_day:?}");
+}
+
+#[test]
+fn a_rush_at_the_same_minute_of_every_day_is_foreseen_one_lead_time_before_it() {
+    let midnight = NOW - NOW % DAY;
+    let day = |at: u64| 100.0 + noise(at) + if (540..600).contains(&((at % DAY) / MINUTE)) { 500.0 } else { 0.0 };
+    let mut forecaster = Forecaster::default();
+    let nine = midnight + 3 * DAY + 540 * MINUTE;
+    let before = learn(&mut forecaster, midnight, nine - midnight - LEAD, 30_000, day);
+    assert!(before.expected < 120.0, "{before:?}");
+    let due = learn(&mut forecaster, nine - LEAD + 15_000, 30_000, 30_000, day);
+    assert!((550.0..650.0).contains(&due.expected) && due.is_trusted(), "{due:?}");
+    assert_eq!(due.model, Model::UsualDay);
 }
 
 /// A hump from eight to four, five days of seven.
@@ -108,9 +121,10 @@ fn a_weekend_is_foreseen_from_the_third_week_on() {
     // Half an hour into the third Saturday the hump of the day before was well on its way.
     let early = |day: u64| NOW + day * DAY + 30 * MINUTE;
     let saturday = lead(NOW, early(19));
-    assert!(saturday.model == Model::Week && saturday.expected < 110.0, "{saturday:?}");
+    let by_the_week = |forecast: Forecast| matches!(forecast.model, Model::Week | Model::UsualWeek);
+    assert!(by_the_week(saturday) && saturday.expected < 110.0, "{saturday:?}");
     let monday = lead(early(19), early(21));
-    assert!(monday.model == Model::Week && monday.expected > 180.0 && monday.is_trusted(), "{monday:?}");
+    assert!(by_the_week(monday) && monday.expected > 180.0 && monday.is_trusted(), "{monday:?}");
 }
 
 #[test]
@@ -133,6 +147,30 @@ fn a_time_that_does_not_go_forward_teaches_nothing() {
     assert_eq!(forecaster.learn(2.0, NOW, LEAD), None);
     assert_eq!(forecaster.learn(2.0, NOW - 1, LEAD), None);
     assert_eq!(forecaster.learn(f64::NAN, NOW + 1, LEAD), None);
+    assert_eq!(forecaster.learn(1e16, NOW + 1, LEAD), None);
+}
+
+#[test]
+fn a_clock_that_is_set_back_by_far_begins_anew_instead_of_being_waited_for() {
+    let mut forecaster = Forecaster::default();
+    learn(&mut forecaster, NOW + DAY, HOUR, 30_000, |at| at as f64 / 1e9);
+    assert_eq!(forecaster.learn(1.0, NOW + DAY + 55 * MINUTE, LEAD), None);
+    let forecast = forecaster.learn(1.0, NOW, LEAD).unwrap();
+    assert_eq!((forecast.expected, forecast.skill), (1.0, None));
+}
+
+#[test]
+fn a_model_is_judged_only_beside_what_was_known_at_the_same_moments() {
+    let midnight = NOW - NOW % DAY;
+    // Two days of swings every hour, and a third on which nothing happens: whoever speaks of
+    // yesterday's swings is wrong, and was silent while "same as now" was wrong all the time.
+    let work = |at: u64| match at - midnight {
+        since if since < 2 * DAY => 300.0 + 200.0 * ((at % HOUR) as f64 / HOUR as f64 * std::f64::consts::TAU).sin(),
+        _ => 300.0 + noise(at),
+    };
+    let mut forecaster = Forecaster::default();
+    let forecast = learn(&mut forecaster, midnight, 2 * DAY + 20 * MINUTE, 30_000, work);
+    assert!(forecast.model == Model::Trend || !forecast.is_trusted(), "{forecast:?}");
 }
 
 /// Three replicas at so many percent of half a core each, and a forecast of so many cores.

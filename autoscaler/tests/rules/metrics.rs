@@ -75,6 +75,20 @@ fn errors_scale_up_three_times_at_most_and_forbid_a_scale_down() {
 }
 
 #[test]
+fn errors_start_to_count_anew_only_when_they_are_measured_to_be_gone() {
+    let scene = |requests, percent| {
+        let mut scene = cpu(&[50.0; 3]).judged(Metric::ErrorRate, Rule::ceiling(5.0).unwrap());
+        scene = scene.http(requests, None, percent);
+        scene.history.error_ups = 3;
+        let decision = scene.decide();
+        scene.history.note(&decision, &scene.policy, NOW);
+        scene.history.error_ups
+    };
+    assert_eq!((scene(100.0, Some(6.0)), scene(5.0, Some(6.0)), scene(100.0, None)), (3, 3, 3));
+    assert_eq!((scene(100.0, Some(5.0)), scene(0.0, None)), (0, 0));
+}
+
+#[test]
 fn no_errors_and_no_load_scale_down() {
     let scene = cpu(&[10.0; 3]).judged(Metric::ErrorRate, Rule::ceiling(5.0).unwrap()).http(100.0, None, Some(0.0));
     assert_eq!(outcome(&scene), (2, Reason::AllLow));
@@ -124,6 +138,10 @@ fn fewer_replicas_that_would_be_too_few_at_once_are_not_tried() {
     let scene = cpu(&[10.0; 2]).memory(38.0);
     assert_eq!(outcome(&scene), (2, Reason::WouldBounce));
     assert_eq!(outcome(&cpu(&[10.0; 3]).memory(38.0)), (2, Reason::AllLow));
+    // Two that are not asked for are still there: 4 × 20 % is 80 % of the one that would be left.
+    let mut scene = cpu(&[20.0; 4]);
+    scene.observed.replicas = 2;
+    assert_eq!(outcome(&scene), (2, Reason::WouldBounce));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Missing, newborn and stale: they may hold or raise, never lower.
 
-use autoscaler::scaling::{Action, Metric, Reason, TaskState};
+use autoscaler::scaling::{Action, Algorithm, Metric, Reason, Task, TaskState};
 
 use crate::scene::{NOW, cpu, task};
 
@@ -32,7 +32,21 @@ fn missing_and_newborn_replicas_count_as_idle_when_the_vote_is_up() {
 fn replicas_that_are_asked_for_but_not_listed_are_paid_for_too() {
     let mut scene = cpu(&[90.0, 90.0]);
     scene.observed.replicas = 3;
-    assert_eq!((scene.decide().wanted, scene.decide().proposals[&Metric::Cpu].newborn), (3, 1));
+    assert_eq!((scene.decide().wanted, scene.decide().proposals[&Metric::Cpu].missing), (3, 1));
+}
+
+#[test]
+fn replicas_that_are_not_listed_do_not_count_as_idle_ones_when_the_vote_is_down() {
+    for algorithm in Algorithm::ALL {
+        // Two idle replicas are all that is known of ten.
+        let mut scene = cpu(&[5.0; 2]).with(*algorithm);
+        scene.observed.replicas = 10;
+        let decision = scene.decide();
+        assert_eq!((decision.action, decision.proposals[&Metric::Cpu].missing), (Action::Hold, 8), "{algorithm:?}");
+        // Of one that is listed as young, it is known that its use says nothing.
+        scene.tasks().extend([task(None); 8].map(|young| Task { since_ms: NOW, ..young }));
+        assert_eq!(scene.decide().action, Action::Down, "{algorithm:?}");
+    }
 }
 
 #[test]
@@ -76,7 +90,7 @@ fn a_stale_reading_or_one_from_the_future_holds() {
 
 #[test]
 fn numbers_that_cannot_be_true_are_missing() {
-    for (used, limit) in [(f64::NAN, 1.0), (-1.0, 1.0), (0.0, 0.0), (0.0, f64::INFINITY), (0.0, -1.0)] {
+    for (used, limit) in [(f64::NAN, 1.0), (-1.0, 1.0), (0.0, 0.0), (0.0, f64::INFINITY), (0.0, -1.0), (1e300, 1.0)] {
         let mut scene = cpu(&[5.0, 5.0]);
         let sample = scene.tasks()[0].cpu.as_mut().unwrap();
         (sample.used, sample.limit) = (used, limit);

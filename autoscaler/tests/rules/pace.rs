@@ -1,6 +1,6 @@
 //! How far one action goes, and what cuts it.
 
-use autoscaler::scaling::{Action, Algorithm, Reason, TaskState};
+use autoscaler::scaling::{Action, Algorithm, Reason, Task, TaskState};
 
 use crate::scene::{NOW, cpu, task};
 
@@ -31,6 +31,24 @@ fn exponential_doubles_from_the_second_scale_up_in_a_row_until_it_is_quiet() {
     let quiet = cpu(&[50.0; 4]).decide();
     scene.history.note(&quiet, &scene.policy, NOW);
     assert_eq!(scene.decide().wanted, 6);
+}
+
+#[test]
+fn waiting_for_the_last_step_is_no_quiet_moment() {
+    let mut scene = cpu(&[90.0; 4]).with(Algorithm::Exponential);
+    let first = scene.decide();
+    scene.history.note(&first, &scene.policy, NOW);
+    scene.history.applied(&first, NOW - 600_000);
+    // The two new ones are young, and could bring 90 % down to 60 %.
+    let mut waiting = cpu(&[90.0; 4]);
+    waiting.tasks().extend([Task { since_ms: NOW, ..task(None) }; 2]);
+    waiting.observed.replicas = 6;
+    assert_eq!(waiting.decide().action, Action::Hold);
+    scene.history.note(&waiting.decide(), &scene.policy, NOW);
+    // Neither is a round in which nothing was measured.
+    let blind = cpu(&[]).decide();
+    scene.history.note(&blind, &scene.policy, NOW);
+    assert_eq!(scene.decide().wanted, 8);
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn any_history() -> impl Strategy<Value = History> {
 }
 
 fn any_forecasts() -> impl Strategy<Value = BTreeMap<Metric, Forecast>> {
-    let model = select(vec![Model::Trend, Model::Day, Model::Week]);
+    let model = select(vec![Model::Trend, Model::Day, Model::Week, Model::UsualDay, Model::UsualWeek]);
     let forecast = (any_time(), any_number(), any_number(), option::of(any_number()), model).prop_map(
         |(at_ms, expected, margin, skill, model)| Forecast { at_ms, lead_ms: 75_000, model, expected, margin, skill },
     );
@@ -414,6 +414,18 @@ proptest! {
         }
         let partial = scene.decide();
         prop_assert!(partial.action != Action::Down || whole.action == Action::Down, "{whole:?} {partial:?}");
+    }
+
+    #[test]
+    fn losing_replicas_from_the_list_never_lowers(
+        n in 1_usize..12, load in 0.0..1500.0, lost in 1_usize..12, algorithm in algorithms()
+    ) {
+        let mut scene = calm(n, load, algorithm);
+        let whole = scene.decide();
+        scene.tasks().truncate(n.saturating_sub(lost));
+        let partial = scene.decide();
+        prop_assert!(partial.action != Action::Down || whole.action == Action::Down, "{whole:?} {partial:?}");
+        prop_assert!(partial.action != Action::Down || partial.wanted >= whole.wanted, "{whole:?} {partial:?}");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Answer {
     pub position: Option<i64>,
     /// Whether a standby receives the log right now; `None` on a primary.
     pub streaming: Option<bool>,
+    /// When the last backup was begun, Unix seconds; `None` when there is none.
+    pub backed_up_at: Option<i64>,
 }
 
 /// Takes in where the primary's log ends now; `None` when it did not say.
@@ -59,6 +61,7 @@ fn server(address: String, answer: Answer, end: Option<i64>, ends: &Ends, now: I
         // Both servers are asked at once, so a standby may be ahead of the answer of its primary.
         lag_bytes: position.and_then(|position| Some(count(end?.saturating_sub(position)))),
         lag_seconds: position.and_then(seconds),
+        backed_up_at_ms: answer.backed_up_at.and_then(|at| u64::try_from(at).ok()?.checked_mul(1_000)),
     }
 }
 
@@ -103,6 +106,7 @@ mod tests {
             reserved: 3,
             position: Some(position),
             streaming: standby.then_some(true),
+            backed_up_at: None,
         }
     }
 

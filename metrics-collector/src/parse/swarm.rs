@@ -10,6 +10,7 @@ use shared::snapshot::{LimitBasis, NodeReading, TaskState};
 use crate::{
     clock,
     docker::model::{NetworkAttachment, Node, Resources, Service, Task},
+    parse::restarts,
 };
 
 /// What Swarm says: who should run, and who does.
@@ -32,6 +33,8 @@ pub struct SwarmService {
     pub replicas_desired: Option<u64>,
     /// Tasks that did not end, by slot.
     pub tasks: Vec<SwarmTask>,
+    /// How often one replica ended by itself of late.
+    pub restarts: u64,
 }
 
 /// One task.
@@ -98,7 +101,14 @@ impl Attached {
 }
 
 /// Puts the three lists together. `shared` tells whether the collector is on a network.
-pub fn read(services: Vec<Service>, tasks: Vec<Task>, nodes: Vec<Node>, shared: impl Fn(&Attached) -> bool) -> Swarm {
+pub fn read(
+    services: Vec<Service>,
+    tasks: Vec<Task>,
+    nodes: Vec<Node>,
+    shared: impl Fn(&Attached) -> bool,
+    now_ms: u64,
+) -> Swarm {
+    let restarts = restarts::of(&tasks, now_ms);
     let nodes: Vec<NodeReading> = nodes.into_iter().map(node).collect();
     let mut by_service: HashMap<String, Vec<SwarmTask>> = HashMap::new();
     for task in tasks {
@@ -114,7 +124,8 @@ pub fn read(services: Vec<Service>, tasks: Vec<Task>, nodes: Vec<Node>, shared: 
             tasks.sort_by(|a, b| (a.slot, a.since_ms, &a.id).cmp(&(b.slot, b.since_ms, &b.id)));
             let replicas_desired = service.spec.mode.and_then(|mode| mode.replicated?.replicas);
             let labels = service.spec.labels.unwrap_or_default();
-            (service.spec.name, SwarmService { id: service.id, labels, replicas_desired, tasks })
+            let restarts = restarts.get(&service.id).copied().unwrap_or(0);
+            (service.spec.name, SwarmService { id: service.id, labels, replicas_desired, tasks, restarts })
         })
         .collect();
     Swarm { services, nodes }
@@ -134,10 +145,9 @@ fn node(node: Node) -> NodeReading {
 
 /// `None` for a task that ended, or that was told to end on a node that cannot say whether it did.
 fn read_task(task: Task, nodes: &[NodeReading], shared: &impl Fn(&Attached) -> bool) -> Option<SwarmTask> {
-    let status = task.status?;
+    let (state, since_ms) = state_of(&task)?;
     let node = task.node_id.and_then(|id| nodes.iter().find(|node| node.id == id));
     let node_ready = node.is_some_and(|node| node.ready);
-    let state = state(status.state.as_deref()?, task.desired_state.as_deref().unwrap_or_default())?;
     if state == TaskState::Stopping && !node_ready {
         return None;
     }
@@ -161,8 +171,16 @@ fn read_task(task: Task, nodes: &[NodeReading], shared: &impl Fn(&Attached) -> b
         node_ready,
         address: address(task.networks_attachments.unwrap_or_default(), shared),
         state,
-        since_ms: status.timestamp.and_then(|at| clock::parse_ms(&at)).unwrap_or(0),
+        since_ms,
     })
+}
+
+/// Where a task is in its life and since when, Unix milliseconds; `None` for what ended.
+#[must_use]
+pub fn state_of(task: &Task) -> Option<(TaskState, u64)> {
+    let status = task.status.as_ref()?;
+    let state = state(status.state.as_deref()?, task.desired_state.as_deref().unwrap_or_default())?;
+    Some((state, status.timestamp.as_deref().and_then(clock::parse_ms).unwrap_or(0)))
 }
 
 /// Swarm's word for where a task is, in ours; `None` for what ended. A word that is not

@@ -8,6 +8,7 @@ fn golden(tasks: Value) -> Swarm {
         serde_json::from_value(tasks).unwrap(),
         serde_json::from_str(include_str!("../../tests/golden/nodes.json")).unwrap(),
         |attached| attached.contains("10.0.1.200".parse().unwrap()),
+        clock::parse_ms("2026-11-23T22:53:00Z").unwrap(),
     )
 }
 

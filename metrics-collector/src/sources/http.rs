@@ -130,6 +130,7 @@ mod tests {
             serde_json::from_str(include_str!("../../tests/golden/tasks.json")).unwrap(),
             serde_json::from_str(include_str!("../../tests/golden/nodes.json")).unwrap(),
             |_| true,
+            0,
         );
         let service = swarm.services.get_mut("collprobe_web").unwrap();
         service.labels = labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();

@@ -27,7 +27,8 @@ use crate::{
     settings::Database,
 };
 
-/// Positions only exist in their own role, hence the CASE around each.
+/// Positions only exist in their own role, hence the CASE around each. What `scripts/backup.sh` notes with the
+/// database is read from the catalogue: a session has the value of when it began.
 const QUESTION: &str = "
     with clients as materialized
         (select pid, state from pg_stat_activity where backend_type = 'client backend')
@@ -39,7 +40,11 @@ const QUESTION: &str = "
             + coalesce(current_setting('reserved_connections', true)::int8, 0) as reserved,
         pg_wal_lsn_diff(case when standby then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end, '0/0')::int8
             as position,
-        case when standby then exists (select from pg_stat_wal_receiver where status = 'streaming') end as streaming
+        case when standby then exists (select from pg_stat_wal_receiver where status = 'streaming') end as streaming,
+        (select substring(setting from '^backup[.]begun_at=([0-9]{1,12})$')::int8
+            from pg_db_role_setting, unnest(setconfig) as setting
+            where setrole = 0 and setting like 'backup.begun_at=%'
+                and setdatabase = (select oid from pg_database where datname = current_database())) as backed_up_at
     from (select pg_is_in_recovery() as standby) as role
 ";
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use super::Gathered;
 use crate::{
+    clock,
     docker::Engine,
     fetch,
     parse::swarm::{self, Attached, Swarm},
@@ -12,7 +13,7 @@ use crate::{
 /// Reads all three lists. Any of them missing makes the reading useless.
 pub async fn read(engine: &Engine) -> Gathered<Swarm> {
     match tokio::try_join!(engine.services(), engine.tasks(), engine.nodes()) {
-        Ok((services, tasks, nodes)) => Gathered::whole(swarm::read(services, tasks, nodes, shared)),
+        Ok((services, tasks, nodes)) => Gathered::whole(swarm::read(services, tasks, nodes, shared, clock::unix_ms())),
         Err(error) => Gathered::nothing(format!("the engine could not be read: {}", fetch::chain(&error))),
     }
 }

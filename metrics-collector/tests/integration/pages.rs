@@ -24,7 +24,7 @@ async fn pages(started_ms: u64) -> (watch::Sender<Option<Arc<Snapshot>>>, String
         started_ms,
         max_age: Duration::from_secs(15),
         stack: "s".into(),
-        rate_limit: Some(200.0),
+        capacity: watch::channel(None).1,
     };
     let listener = shared::serve::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -41,7 +41,7 @@ async fn get(url: String) -> (u16, String) {
 #[tokio::test]
 async fn before_the_first_round_there_is_a_problem_and_no_zero() {
     let (_publish, base) = pages(clock::unix_ms()).await;
-    for page in ["snapshot", "upstream"] {
+    for page in ["snapshot", "upstream", "capacity"] {
         let (status, body) = get(format!("{base}/{page}")).await;
         assert_eq!(status, 503);
         assert!(body.contains("no collection round has closed yet"), "{body}");
@@ -79,7 +79,7 @@ async fn the_snapshot_is_the_contract_and_an_unknown_upstream_is_null() {
     let upstream: serde_json::Value = fetcher.json(&format!("{base}/upstream")).await.unwrap();
     assert_eq!(upstream["tasks"], serde_json::Value::Null);
     assert_eq!(upstream["capacity"], serde_json::Value::Null);
-    assert_eq!(upstream["rate_limit"]["requests_per_second"], 200.0);
+    assert_eq!(upstream["limit"], serde_json::Value::Null);
 }
 
 #[tokio::test]

@@ -74,11 +74,12 @@ fn assert_described(page: &str) {
 
 #[test]
 fn bad_settings_are_all_named_and_nothing_is_started() {
-    let settings = [("PORT", "http"), ("COLLECT_INTERVAL", "never"), ("REDIS_HOST", "redis"), ("RATE_LIMIT_RPS", "x")];
+    let settings =
+        [("PORT", "http"), ("COLLECT_INTERVAL", "never"), ("REDIS_HOST", "redis"), ("CAPACITY_WARM_UP", "x")];
     let output = run(&["collector"], &settings);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
-    for name in ["PORT=http", "COLLECT_INTERVAL=never", "REDIS_PASSWORD", "RATE_LIMIT_RPS=x"] {
+    for name in ["PORT=http", "COLLECT_INTERVAL=never", "REDIS_PASSWORD", "CAPACITY_WARM_UP=x"] {
         assert!(text.contains(name), "{name} is not in {text}");
     }
 }
@@ -93,7 +94,7 @@ async fn a_collector_without_any_neighbour_serves_is_probed_and_stops() {
         ("DOCKER_SOCKET", "/nonexistent/docker.sock"),
         ("AGENT_HOST", "127.0.0.1"),
         ("NGINX_HOST", "127.0.0.1"),
-        ("RATE_LIMIT_RPS", "0"),
+        ("CAPACITY_WARM_UP", "0"),
     ];
     assert!(!run(&["healthcheck", "collector"], &settings).status.success(), "not started yet");
     let mut program = Program::start(&["collector"], &settings);
@@ -109,7 +110,7 @@ async fn a_collector_without_any_neighbour_serves_is_probed_and_stops() {
     let (_, snapshot) = get(&port, "/snapshot").await.unwrap();
     assert!(snapshot.contains("\"contract\":1"), "{snapshot}");
     let (_, upstream) = get(&port, "/upstream").await.unwrap();
-    assert!(upstream.contains("\"requests_per_second\":null"), "{upstream}");
+    assert!(upstream.contains("\"limit\":null"), "{upstream}");
     assert_eq!(get(&health, "/snapshot").await.unwrap().0, 404);
 
     let mut half = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();

@@ -92,6 +92,7 @@ async fn losing_every_source_leaves_absence_and_gaining_them_needs_no_restart() 
         let stats = ResponseTemplate::new(200).set_body_json(report(1_000_000));
         Mock::given(path("/stats")).respond_with(stats).mount(&neighbour).await;
         Mock::given(path("/nginx/status")).respond_with(text(status)).mount(&neighbour).await;
+        Mock::given(path("/nginx/metrics")).respond_with(text("nginx_limited_total 3\n")).mount(&neighbour).await;
     };
     answers().await;
     let port = neighbour.address().port().to_string();
@@ -107,6 +108,7 @@ async fn losing_every_source_leaves_absence_and_gaining_them_needs_no_restart() 
         "api_cpu_usage_percent 50\n",
         "api_memory_usage_percent 50\n",
         "nginx_connections_active 2\n",
+        "nginx_limited_total 3\n",
         "collector_source_up{source=\"agent\"} 1\n",
     ] {
         assert!(text.contains(line), "{line} is not in {text}");

@@ -244,6 +244,7 @@ async fn snapshot(State(server): State<Server>) -> Json<Snapshot> {
         http: None,
         connections: None,
         cache: None,
+        restarts: 0,
     };
     Json(Snapshot {
         contract: CONTRACT,

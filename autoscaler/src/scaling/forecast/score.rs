@@ -1,4 +1,4 @@
-//! How wrong a model was of late.
+//! How a model did of late, beside two that know nothing.
 
 use std::collections::VecDeque;
 
@@ -12,40 +12,65 @@ const MOST_ERRORS: usize = 120;
 /// Share of the forecasts that are to be high enough.
 const QUANTILE: f64 = 0.9;
 
+/// Verdicts before a model may be believed: about as many minutes with the usual intervals.
+const ENOUGH_VERDICTS: u32 = 10;
+
 /// A model's record.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Score {
-    weight: f64,
-    error: f64,
-    last_ms: u64,
-    verdicts: u32,
+    same_as_now: Duel,
+    same_as_yesterday: Duel,
     /// Truth less forecast, the newest last.
     shortfalls: VecDeque<f64>,
 }
 
-impl Score {
-    /// Takes in a verdict; without a forecast there is none.
-    pub(super) fn add(&mut self, forecast: Option<f64>, truth: f64, at_ms: u64) {
-        let Some(forecast) = forecast else { return };
+/// The errors of the model and of one that knows nothing, at the moments at which both had
+/// something to say: errors of a quiet night and of a busy day cannot be compared.
+#[derive(Debug, Clone, Copy, Default)]
+struct Duel {
+    ours: f64,
+    theirs: f64,
+    last_ms: u64,
+    verdicts: u32,
+}
+
+impl Duel {
+    fn add(&mut self, ours: f64, theirs: f64, at_ms: u64) {
         let fading = (-(at_ms.saturating_sub(self.last_ms) as f64) / MEMORY_MS).exp();
-        self.weight = self.weight * fading + 1.0;
-        self.error = self.error * fading + (truth - forecast).abs();
+        (self.ours, self.theirs) = (self.ours * fading + ours, self.theirs * fading + theirs);
         self.last_ms = at_ms;
         self.verdicts = self.verdicts.saturating_add(1);
+    }
+
+    /// Share of their error that the model saves; `None` before there are enough verdicts.
+    fn saved(&self) -> Option<f64> {
+        // Where knowing nothing makes no error, nothing can be gained.
+        let saved = if self.theirs > 0.0 { 1.0 - self.ours / self.theirs } else { 0.0 };
+        (self.verdicts >= ENOUGH_VERDICTS).then_some(saved)
+    }
+}
+
+impl Score {
+    /// Takes in a verdict on a forecast and on "same as now" and "same as yesterday"; without a
+    /// forecast there is none.
+    pub(super) fn add(&mut self, forecast: Option<f64>, (now, yesterday): (f64, Option<f64>), truth: f64, at_ms: u64) {
+        let Some(forecast) = forecast else { return };
+        let error = |forecast: f64| (truth - forecast).abs();
+        self.same_as_now.add(error(forecast), error(now), at_ms);
+        if let Some(yesterday) = yesterday {
+            self.same_as_yesterday.add(error(forecast), error(yesterday), at_ms);
+        }
         self.shortfalls.push_back(truth - forecast);
         if self.shortfalls.len() > MOST_ERRORS {
             self.shortfalls.pop_front();
         }
     }
 
-    /// Verdicts so far.
-    pub(super) fn verdicts(&self) -> u32 {
-        self.verdicts
-    }
-
-    /// Mean size of the error of late.
-    pub(super) fn error(&self) -> f64 {
-        if self.weight > 0.0 { self.error / self.weight } else { f64::INFINITY }
+    /// Share of the error of the better of the two that the model saves; `None` before there are
+    /// enough verdicts.
+    pub(super) fn skill(&self) -> Option<f64> {
+        let now = self.same_as_now.saved()?;
+        Some(self.same_as_yesterday.saved().map_or(now, |yesterday| yesterday.min(now)))
     }
 
     /// By how much nine of ten forecasts fell short at most; never below zero.

@@ -23,6 +23,36 @@ const CONFIRMED: f64 = 0.5;
 /// Share of slots that must be known on both sides of a comparison.
 const DENSITY: f64 = 0.8;
 
+/// How means are read as a curve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// From the middle of one to the middle of the next: for how work changes.
+    Smooth,
+    /// Each holds until the next: for how much there is. From middle to middle a rush would come
+    /// in over five minutes, of which a shorter lead time sees but a part.
+    Steps,
+}
+
+/// That today is different is taken in by two thirds in this time. Much slower than noise, or
+/// "same as yesterday" would always be nearer to the truth.
+const DIFFERENCE_MS: f64 = 1_800_000.0;
+
+/// By how much the work is more than usual of late, as a mean that forgets.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Difference {
+    /// `None` while nothing is usual.
+    pub(super) mean: Option<f64>,
+    last_ms: u64,
+}
+
+impl Difference {
+    pub(super) fn learn(&mut self, difference: Option<f64>, at_ms: u64) {
+        let weight = 1.0 - (-(at_ms.saturating_sub(self.last_ms) as f64) / DIFFERENCE_MS).exp();
+        self.mean = difference.map(|new| self.mean.map_or(new, |mean| mean + weight * (new - mean)));
+        self.last_ms = at_ms;
+    }
+}
+
 /// The past.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seasons {
@@ -80,7 +110,7 @@ impl Seasons {
         self.slots.get(index).copied().flatten().map(f64::from)
     }
 
-    /// Between the middles of two slots, so that a step from slot to slot does not show.
+    /// Between the middles of two slots.
     fn between(&self, at_ms: u64) -> Option<f64> {
         let early = at_ms.checked_sub(SLOT_MS / 2)?;
         let part = (early % SLOT_MS) as f64 / SLOT_MS as f64;
@@ -90,14 +120,15 @@ impl Seasons {
 
     /// What other periods show for `at_ms` and for `due_ms`, as means over them; `None` unless
     /// two periods are known and resemble each other.
-    pub(super) fn profile(&self, period_ms: u64, at_ms: u64, due_ms: u64) -> Option<(f64, f64)> {
+    pub(super) fn profile(&self, period_ms: u64, shape: Shape, at_ms: u64, due_ms: u64) -> Option<(f64, f64)> {
         let confirmed = if period_ms == DAY_MS { self.daily } else { self.weekly };
         if !confirmed {
             return None;
         }
         let (mut then, mut ahead, mut known) = (0.0, 0.0, 0.0);
         for back in (1..).map(|n| n * period_ms).take_while(|back| *back <= 14 * DAY_MS) {
-            let before = |time: u64| time.checked_sub(back).and_then(|time| self.between(time));
+            let read = |time| if shape == Shape::Smooth { self.between(time) } else { self.at(time) };
+            let before = |time: u64| time.checked_sub(back).and_then(read);
             if let Some((a, b)) = before(at_ms).zip(before(due_ms)) {
                 (then, ahead, known) = (then + a, ahead + b, known + 1.0);
             }

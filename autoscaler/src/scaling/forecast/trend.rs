@@ -43,6 +43,11 @@ impl Trend {
         self.slope = kept + weight(SLOPE_MS) * ((self.level - before) / elapsed - kept);
     }
 
+    /// The time of the newest sample.
+    pub(super) fn last_ms(&self) -> Option<u64> {
+        self.last_ms
+    }
+
     /// The present without its noise.
     pub(super) fn level(&self) -> f64 {
         self.level
