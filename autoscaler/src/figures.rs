@@ -17,6 +17,10 @@ pub fn describe() {
     describe_counter!("autoscaler_decisions_total", "Decisions, by service and reason.");
     describe_counter!("autoscaler_steps_total", "Changes of a replica count, by service and direction.");
     describe_counter!("autoscaler_reversals_total", "Changes in the other direction than the one before.");
+    describe_counter!(
+        "autoscaler_replacements_total",
+        "Times that all tasks of a service were replaced since one was paused for too long."
+    );
     describe_gauge!("autoscaler_snapshot_age_seconds", Unit::Seconds, "Age of the collector's newest snapshot.");
     describe_counter!("autoscaler_apply_errors_total", "Replica counts that could not be written.");
     describe_counter!("autoscaler_round_errors_total", "Rounds in which a source could not be read.");
@@ -36,6 +40,12 @@ pub fn decided(service: &str, decision: &Decision) {
     counter!("autoscaler_steps_total", "service" => service(), "direction" => "up").increment(0);
     counter!("autoscaler_steps_total", "service" => service(), "direction" => "down").increment(0);
     counter!("autoscaler_reversals_total", "service" => service()).increment(0);
+    counter!("autoscaler_replacements_total", "service" => service()).increment(0);
+}
+
+/// Counts a replacement of all tasks.
+pub fn replaced(service: &str) {
+    counter!("autoscaler_replacements_total", "service" => service.to_owned()).increment(1);
 }
 
 /// Counts a change that was carried out, and whether it undoes the direction of the one before.

@@ -31,6 +31,9 @@ pub mod memory;
 /// Our own note in a label of the service.
 pub mod state;
 
+/// Tasks that somebody has paused, which Swarm does not replace.
+pub mod paused;
+
 /// Which services are ours.
 pub mod owner;
 

@@ -5,6 +5,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::{
     history::Keeper,
+    paused::Paused,
     scaling::{Decision, Foresight, History, Observed, Policy, Reason, Recommendation, Step},
     state::State,
     swarm::Service,
@@ -21,6 +22,8 @@ pub struct Memory {
     pub foresight: Foresight,
     /// What was learnt of it in former lives.
     recalled: Recalled,
+    /// Who of its tasks is paused.
+    pub paused: Paused,
     /// What was last said about it, so that the log speaks on changes only.
     pub said: Option<Said>,
     had_label: bool,

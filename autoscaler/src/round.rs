@@ -22,8 +22,9 @@ use crate::{
     memory::{Memory, Said},
     observe::{View, is_fresh, observe, warnings},
     owner,
+    paused::Paused,
     placement::Room,
-    scaling::{Action, Decision, decide, explain},
+    scaling::{Action, Decision, Mode, Rollout, decide, explain},
     settings::Defaults,
     state::State,
     swarm::{Service, Swarm, SwarmError},
@@ -174,8 +175,11 @@ impl<S: Swarm> Rounder<S> {
                     Err(error) => tracing::warn!(%error, service = service.name, "cannot read it again"),
                 }
             }
+            let may_replace =
+                decision.action == Action::Hold && !directions.dry_run && is_at_rest(service, &memory, now_ms);
             let mut status = self.conclude(service, &mut memory, &directions, observed, decision, outcome, now_ms);
             status.warnings = warnings(service, view);
+            status.warnings.extend(self.replace_paused(service, &mut memory, may_replace, view, now_ms).await);
             return (memory, Some(status));
         }
         (memory, None)
@@ -191,10 +195,53 @@ impl<S: Swarm> Rounder<S> {
         match self.swarm.scale(service, decision.wanted, &note.to_string()).await {
             Ok(()) => Outcome::Done,
             Err(error) => {
-                self.silent.store(matches!(error, SwarmError::Unreachable { .. }), Ordering::Relaxed);
+                self.note(&error);
                 Outcome::Failed(error)
             }
         }
+    }
+
+    fn note(&self, error: &SwarmError) {
+        self.silent.store(matches!(error, SwarmError::Unreachable { .. }), Ordering::Relaxed);
+    }
+
+    /// Has all tasks replaced once one of them was paused for too long; says what becomes of those that are paused.
+    async fn replace_paused(
+        &self,
+        service: &Service,
+        memory: &mut Memory,
+        may: bool,
+        view: &View<'_>,
+        now_ms: u64,
+    ) -> Option<String> {
+        let snapshot = view.snapshot.filter(|snapshot| is_fresh(snapshot, now_ms))?;
+        let reading = snapshot.services.get(&service.name).filter(|found| found.id == service.id)?;
+        memory.paused.look(reading, now_ms);
+        let longest = memory.paused.longest(now_ms)?;
+        let after = self.defaults.replace_paused_after.filter(|_| may);
+        let warning = memory.paused.warning(after);
+        if after.is_none_or(|after| longest < after) || self.silent.load(Ordering::Relaxed) {
+            return warning;
+        }
+        let name = &service.name;
+        match self.swarm.replace_tasks(service).await {
+            Ok(()) => {
+                tracing::warn!(
+                    service = name,
+                    "a task of {name} was paused for too long: all are replaced, one by one"
+                );
+                figures::replaced(name);
+                // Swarm is busy with it from now on; should it not succeed, the time begins anew.
+                memory.paused = Paused::default();
+            }
+            // Somebody else wrote: the next round sees what.
+            Err(SwarmError::Conflict) => {}
+            Err(error) => {
+                self.note(&error);
+                tracing::error!(%error, service = name, "cannot replace a paused task of {name}");
+            }
+        }
+        warning
     }
 
     #[allow(clippy::too_many_arguments, reason = "everything that one visit found out meets here")]
@@ -275,6 +322,12 @@ impl<S: Swarm> Rounder<S> {
         memory.said = Some(said);
         (memory, Some(status))
     }
+}
+
+/// Whether nobody, human or Swarm, is at work on it.
+fn is_at_rest(service: &Service, memory: &Memory, now_ms: u64) -> bool {
+    let paused = memory.history.paused_until_ms.is_some_and(|until| until > now_ms);
+    service.mode == Mode::Replicated && service.rollout == Rollout::Idle && !paused
 }
 
 enum Outcome {

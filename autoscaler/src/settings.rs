@@ -67,6 +67,8 @@ pub struct Defaults {
     pub hold: Duration,
     /// Decide and show, but do not act.
     pub dry_run: bool,
+    /// How long a task may be paused before all tasks of its service are replaced; `None`: for good.
+    pub replace_paused_after: Option<Duration>,
 }
 
 impl Default for Defaults {
@@ -85,6 +87,7 @@ impl Default for Defaults {
             warm_up: Duration::from_millis(defaults::warm_up_ms()),
             hold: Duration::from_millis(defaults::hold_ms()),
             dry_run: false,
+            replace_paused_after: Some(Duration::from_secs(60)),
         }
     }
 }
@@ -177,6 +180,8 @@ impl Defaults {
             warm_up: seconds(env, "WARM_UP", base.warm_up),
             hold: seconds(env, "MANUAL_HOLD", base.hold),
             dry_run: env.flag("DRY_RUN", base.dry_run),
+            replace_paused_after: Some(env.seconds("REPLACE_PAUSED_AFTER", 60.0, 0.0, 86_400.0))
+                .filter(|after| !after.is_zero()),
         }
     }
 }
@@ -249,6 +254,8 @@ mod tests {
         assert_eq!(settings.defaults.share, Rule::Band { up: 60.0, down: 30.0 });
         assert_eq!(settings.defaults.bounds, Bounds::new(3, 4).unwrap());
         assert_eq!(settings.defaults.algorithm, Algorithm::Exponential);
+        assert_eq!(settings.defaults.replace_paused_after, Some(Duration::from_secs(60)));
+        assert_eq!(read(&[("REPLACE_PAUSED_AFTER", "0")]).unwrap().defaults.replace_paused_after, None);
     }
 
     #[test]
@@ -265,6 +272,7 @@ mod tests {
             ("COOLDOWN_PERIOD", "-1"),
             ("SCALING_ALGORITHM", "magic"),
             ("DRY_RUN", "perhaps"),
+            ("REPLACE_PAUSED_AFTER", "never"),
             ("WEBHOOK_FORMAT", "prose"),
             ("WEBHOOK_INTERVAL", "-1"),
             ("HISTORY_DAYS", "0"),

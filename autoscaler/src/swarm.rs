@@ -1,5 +1,5 @@
 //! The Swarm as the autoscaler sees it: a list of services, and one way to change one.
-//! Nothing but a replica count and our own label is ever written.
+//! Nothing is ever written but a replica count and our own label, or the counter that makes Swarm replace all tasks.
 
 use std::{collections::BTreeMap, future::Future};
 
@@ -98,7 +98,7 @@ pub enum SwarmError {
     /// The engine answered something that is no list of services.
     #[error("the engine's answer is not understood: {0}")]
     Garbage(String),
-    /// The specification has no replica count to change.
+    /// The specification lacks what is to be changed.
     #[error(transparent)]
     Edit(#[from] EditError),
 }
@@ -121,4 +121,7 @@ pub trait Swarm: Send + Sync + 'static {
         replicas: u64,
         state: &str,
     ) -> impl Future<Output = Result<(), SwarmError>> + Send;
+
+    /// Has every task of a service replaced, as its own update policy says, if nobody wrote since it was read.
+    fn replace_tasks(&self, service: &Service) -> impl Future<Output = Result<(), SwarmError>> + Send;
 }

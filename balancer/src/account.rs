@@ -19,11 +19,9 @@ const FORGET_AFTER: Duration = Duration::from_secs(600);
 /// What one task did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Upstream {
-    /// Requests that were sent to it.
-    pub requests: u64,
-    /// Of these, without an answer or with a 5xx.
-    pub failures: u64,
-    /// Time of all of them.
+    /// What it answered.
+    pub answers: Answers,
+    /// Time of all of it.
     pub seconds: f64,
     last: Instant,
 }
@@ -79,16 +77,13 @@ impl Account {
     }
 
     fn add_try(&mut self, address: Ipv4Addr, status: &str, seconds: f64, now: Instant) {
-        let failed = u64::from(status.starts_with('5'));
-        let none = Upstream { requests: 0, failures: 0, seconds: 0.0, last: now };
+        let failed = status.starts_with('5');
+        let none = Upstream { answers: Answers::default(), seconds: 0.0, last: now };
         let upstream = self.upstreams.entry(address).or_insert(none);
-        upstream.requests += 1;
-        upstream.failures += failed;
+        upstream.answers.count(failed);
         upstream.seconds += seconds;
         upstream.last = now;
-        let recent = self.recent.entry(address).or_default();
-        recent.requests += 1;
-        recent.failures += failed;
+        self.recent.entry(address).or_default().count(failed);
     }
 
     /// What the tasks answered since the last call; tasks of long ago are forgotten.
@@ -110,7 +105,7 @@ mod tests {
 
     fn upstream(account: &Account, n: u8) -> (u64, u64, f64) {
         let upstream = account.upstreams[&Ipv4Addr::new(10, 0, 0, n)];
-        (upstream.requests, upstream.failures, upstream.seconds)
+        (upstream.answers.requests, upstream.answers.failures, upstream.seconds)
     }
 
     #[test]

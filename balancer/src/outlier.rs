@@ -29,6 +29,12 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Counts one more.
+    pub fn count(&mut self, failed: bool) {
+        self.requests += 1;
+        self.failures += u64::from(failed);
+    }
+
     fn add(self, other: Self) -> Self {
         Self { requests: self.requests + other.requests, failures: self.failures + other.failures }
     }

@@ -61,9 +61,9 @@ fn upstreams(page: &mut Page, account: &Account) {
             account.upstreams.iter().map(|(address, upstream)| (format!("{{upstream=\"{address}\"}}"), of(upstream)));
         page.family(name, "counter", help, samples);
     };
-    each("nginx_upstream_requests_total", "Tries, by api task.", |upstream| upstream.requests as f64);
+    each("nginx_upstream_requests_total", "Tries, by api task.", |upstream| upstream.answers.requests as f64);
     let help = "Tries without an answer, or answered 5xx.";
-    each("nginx_upstream_failures_total", help, |upstream| upstream.failures as f64);
+    each("nginx_upstream_failures_total", help, |upstream| upstream.answers.failures as f64);
     each("nginx_upstream_latency_seconds_total", "Time of these tries.", |upstream| upstream.seconds);
 }
 

@@ -120,6 +120,7 @@ fn reading(task: &SwarmTask, sample: Option<&TaskSample>) -> TaskReading {
         since_ms: task.since_ms,
         cpu: usage(cores, sample.and_then(|sample| sample.cpu_limit_cores), task.cpu_limit),
         memory: usage(bytes, sample.and_then(|sample| sample.memory_limit_bytes), task.memory_limit),
+        paused: sample.is_some_and(|sample| sample.paused),
     }
 }
 

@@ -25,6 +25,7 @@ fn sample() -> TaskSample {
         memory_bytes: Some(1 << 20),
         cpu_limit_cores: Some(0.3),
         memory_limit_bytes: None,
+        paused: false,
     }
 }
 
@@ -45,6 +46,15 @@ fn a_sample_finds_its_task_and_its_limit() {
     assert_eq!(task.memory, usage(1_048_576.0, 67_108_864.0));
     assert_eq!((web.tasks[0].cpu, web.tasks[0].memory), (None, None), "no sample is no usage");
     assert_eq!(snapshot.interval_ms, 5_000, "the slower of agent and collector");
+}
+
+#[test]
+fn a_task_is_paused_when_the_agent_of_its_node_says_so() {
+    let (swarm, samples) = (swarm(), samples(TaskSample { paused: true, ..sample() }));
+    let readings = Readings { swarm: Some(&swarm), samples: Some(&samples), ..Readings::default() };
+    let web = &taken(readings, &Owners::default()).services["collprobe_web"];
+    assert_eq!((web.tasks[0].paused, web.tasks[1].paused), (false, true));
+    assert_eq!(web.replicas_running, 2, "Swarm takes it for running");
 }
 
 #[test]

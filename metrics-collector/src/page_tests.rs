@@ -16,6 +16,7 @@ fn task(state: TaskState, cpu: Option<(f64, f64)>) -> TaskReading {
         since_ms: 0,
         cpu: cpu.map(usage),
         memory: Some(usage((32.0, 128.0))),
+        paused: false,
     }
 }
 

@@ -73,6 +73,9 @@ pub struct TaskReading {
     pub cpu: Option<Usage>,
     /// Memory use without reclaimable page cache; `None` when not measured.
     pub memory: Option<Usage>,
+    /// Whether the engine of its node has paused it. It is not probed then, and Swarm takes it for running.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// A task's state, as far as scaling and balancing care.

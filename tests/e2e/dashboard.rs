@@ -91,8 +91,7 @@ async fn load_changes_the_page_within_two_seconds_of_each_step() -> Result<()> {
         ensure!(text.contains(part), "the page lacks {part}: {text}");
     }
     is_clean(&browser).await?;
-    load.finish_without_failures(Duration::from_secs(90)).await?;
-    stack.comes_to("api", 2, Duration::from_secs(150)).await
+    load.finish_without_failures(Duration::from_secs(90)).await.map(drop)
 }
 
 #[tokio::test]

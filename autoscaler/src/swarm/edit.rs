@@ -1,5 +1,5 @@
-//! Changes a service specification as text: the replica count and our own label, nothing
-//! else. Every other byte stays as it came, so that no field is lost or rewritten, however
+//! Changes a service specification as text: the replica count and our own label, or the counter that
+//! makes Swarm replace all tasks; nothing else. Every other byte stays as it came, so that no field is lost or rewritten, however
 //! new it is: keys, numbers and escapes are never decoded and encoded again.
 
 use std::{collections::HashMap, ops::Range};
@@ -15,6 +15,9 @@ pub enum EditError {
     /// Not a replicated service.
     #[error("the service specification has no replica count")]
     NotReplicated,
+    /// Nothing says what its tasks are.
+    #[error("the service specification has no task template")]
+    NoTemplate,
     /// Not JSON as the engine writes it.
     #[error("the service specification is not understood")]
     Json(#[from] serde_json::Error),
@@ -28,6 +31,20 @@ struct Spec<'a> {
     mode: Option<Mode<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
     labels: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WithTemplate<'a> {
+    #[serde(borrow)]
+    task_template: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Template<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    force_update: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +83,17 @@ pub(super) fn rescale(spec: &str, replicas: u64, state: &str) -> Result<String, 
     let [first, second] = if count.at.start < label.at.start { [count, label] } else { [label, count] };
     let parts = [&spec[..first.at.start], &first.text, &spec[first.at.end..second.at.start], &second.text];
     Ok(parts.concat() + &spec[second.at.end..])
+}
+
+/// The specification with the counter raised whose change makes Swarm replace every task.
+pub(super) fn force(spec: &str) -> Result<String, EditError> {
+    let WithTemplate { task_template } = serde_json::from_str(spec)?;
+    let template = task_template.ok_or(EditError::NoTemplate)?;
+    let Template { force_update } = serde_json::from_str(template.get())?;
+    let before: Option<u64> = force_update.map_or(Ok(None), |count| serde_json::from_str(count.get()))?;
+    let next = before.unwrap_or(0).wrapping_add(1).to_string();
+    let Edit { at, text } = Edit::member(spec, template, "ForceUpdate", force_update, &next);
+    Ok([&spec[..at.start], &text, &spec[at.end..]].concat())
 }
 
 /// A piece of the text, and what stands there instead.
@@ -138,6 +166,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_forced_update_raises_its_counter_and_changes_nothing_else() {
+        let spec = |count: &str| {
+            format!(r#"{{"Name":"a","TaskTemplate":{{"Huge":18446744073709551616123 ,{count}"Z":null}},"Mode":{{}}}}"#)
+        };
+        for (before, after) in [("0", 1), ("null", 1), ("41", 42), ("18446744073709551615", 0)] {
+            let forced = force(&spec(&format!("\"ForceUpdate\": {before},"))).unwrap();
+            assert_eq!(forced, spec(&format!("\"ForceUpdate\": {after},")));
+        }
+        assert_eq!(force(&spec("")).unwrap(), spec("").replace("\"Z\":null", "\"Z\":null,\"ForceUpdate\":1"));
+        assert!(matches!(force(r#"{"Mode":{}}"#), Err(EditError::NoTemplate)));
+        for template in ["7", r#"{"ForceUpdate":"x"}"#] {
+            assert!(
+                matches!(force(&format!(r#"{{"TaskTemplate":{template}}}"#)), Err(EditError::Json(_))),
+                "{template}"
+            );
+        }
+    }
+
     /// A quoted key that another encoder would write in another way.
     fn any_key() -> impl Strategy<Value = String> {
         "\"[a-z<>&é]{1,6}(\\\\u00(3c|26|41)|\\\\/|\\\\n)?\""
@@ -180,6 +227,7 @@ mod tests {
         #[test]
         fn nonsense_is_an_error_and_no_panic(text in any::<String>()) {
             let _ = rescale(&text, 1, "s");
+            let _ = force(&text);
         }
     }
 }

@@ -60,6 +60,11 @@ impl Engine {
         if status.is_success() { Ok(text) } else { Err(refusal(status, &text)) }
     }
 
+    async fn update(&self, service: &Service, spec: String) -> Result<(), SwarmError> {
+        let path = format!("/services/{}/update?version={}", service.id, service.version);
+        self.call(Method::POST, &path, Some(spec)).await.map(drop)
+    }
+
     fn unreachable(&self, error: &(dyn Error + 'static)) -> SwarmError {
         let socket = self.socket.display().to_string();
         if is_denied(error) {
@@ -102,8 +107,10 @@ impl Swarm for Engine {
     }
 
     async fn scale(&self, service: &Service, replicas: u64, state: &str) -> Result<(), SwarmError> {
-        let spec = edit::rescale(service.spec(), replicas, state)?;
-        let path = format!("/services/{}/update?version={}", service.id, service.version);
-        self.call(Method::POST, &path, Some(spec)).await.map(drop)
+        self.update(service, edit::rescale(service.spec(), replicas, state)?).await
+    }
+
+    async fn replace_tasks(&self, service: &Service) -> Result<(), SwarmError> {
+        self.update(service, edit::force(service.spec())?).await
     }
 }

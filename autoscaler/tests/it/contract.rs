@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use autoscaler::scaling::{Decision, Reason};
@@ -70,6 +71,8 @@ async fn decision(labels: &[(&str, &str)], added: String) -> Decision {
     let mut rounds = Rounds::new(&settings(stage.engine.socket.to_str().unwrap())).unwrap();
     rounds.run_once().await;
     *text.lock().unwrap() = added;
+    // A rate is of what was added per time: rounds are never a millisecond apart.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let snapshot = rounds.run_once().await;
     stage.collector.say(&serde_json::to_value(&*snapshot).unwrap());
     stage.rounder.run(now_ms()).await;

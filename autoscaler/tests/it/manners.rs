@@ -129,6 +129,87 @@ async fn updates_and_rollbacks_under_way_or_paused_are_not_disturbed() {
     }
 }
 
+/// A round in which the first task is paused, or none is.
+async fn round_with_a_paused_task(stage: &mut Stage, at_ms: u64, paused: bool) {
+    let mut snapshot = snapshot("s_web", at_ms, &[50.0, 50.0]);
+    snapshot["services"]["s_web"]["tasks"][0]["paused"] = json!(paused);
+    stage.collector.say(&snapshot);
+    stage.rounder.run(at_ms).await;
+}
+
+fn forced(stage: &Stage) -> Option<u64> {
+    stage.engine.spec("s_web")["TaskTemplate"]["ForceUpdate"].as_u64()
+}
+
+#[tokio::test]
+async fn a_task_that_stays_paused_has_the_tasks_replaced_once() {
+    let mut stage = Stage::new().await;
+    stage.engine.add("s_web", 2, labels());
+    for seconds in [0, 30, 59] {
+        round_with_a_paused_task(&mut stage, START + seconds * 1_000, true).await;
+        assert_eq!(forced(&stage), None, "{seconds}");
+    }
+    let warnings = stage.board.service("s_web", None).unwrap().warnings;
+    assert_eq!(warnings, ["a task is paused: after 60 s every task is replaced, one after the other"]);
+    round_with_a_paused_task(&mut stage, START + 60_000, true).await;
+    assert_eq!((forced(&stage), stage.engine.replicas("s_web"), stage.reason()), (Some(1), 2, Reason::Steady));
+    // Under way, and then done; what the collector says may be a little behind.
+    stage.engine.rollout("s_web", "updating");
+    round_with_a_paused_task(&mut stage, START + 62_000, true).await;
+    stage.engine.rollout("s_web", "completed");
+    round_with_a_paused_task(&mut stage, START + 90_000, true).await;
+    round_with_a_paused_task(&mut stage, START + 92_000, false).await;
+    assert_eq!(
+        (forced(&stage), stage.reason()),
+        (Some(1), Reason::Steady),
+        "no hand is suspected behind our own write"
+    );
+    assert!(stage.board.service("s_web", None).unwrap().warnings.is_empty());
+}
+
+#[tokio::test]
+async fn a_paused_task_is_left_to_whoever_is_at_work_on_its_service() {
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 4] = [
+        ("an update is under way", |service| service["UpdateStatus"] = json!({"State": "updating"})),
+        ("an update was stopped", |service| service["UpdateStatus"] = json!({"State": "paused"})),
+        ("a dry run", |service| service["Spec"]["Labels"]["swarm.autoscaler.dry-run"] = json!("true")),
+        ("an operator paused the service", |service| {
+            let until = format!("paused-until={}", START + 3_600_000);
+            service["Spec"]["Labels"]["swarm.autoscaler.state"] = json!(until);
+        }),
+    ];
+    for (what, change) in cases {
+        let mut stage = Stage::new().await;
+        stage.engine.add("s_web", 2, labels());
+        change(&mut stage.engine.inner.lock().unwrap().services[0]);
+        for seconds in [0, 60, 120] {
+            round_with_a_paused_task(&mut stage, START + seconds * 1_000, true).await;
+        }
+        assert!(stage.engine.inner.lock().unwrap().bodies.is_empty(), "{what}");
+        let warnings = stage.board.service("s_web", None).unwrap().warnings;
+        assert_eq!(warnings, ["a task is paused, which Swarm does not notice"], "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_that_nobody_tells_of_any_more_replaces_nothing() {
+    let mut stage = Stage::new().await;
+    stage.engine.add("s_web", 2, labels());
+    round_with_a_paused_task(&mut stage, START, true).await;
+    stage.collector.fall_silent();
+    for seconds in [60, 120] {
+        stage.rounder.run(START + seconds * 1_000).await;
+    }
+    assert!(stage.engine.inner.lock().unwrap().bodies.is_empty());
+    // Somebody else writes in between: it is tried again in the next round.
+    stage.engine.trouble_at(&[(1, Trouble::Overtake)]);
+    round_with_a_paused_task(&mut stage, START + 121_000, true).await;
+    assert_eq!(forced(&stage), None);
+    round_with_a_paused_task(&mut stage, START + 122_000, true).await;
+    assert_eq!(forced(&stage), Some(1));
+}
+
 #[tokio::test]
 async fn a_count_that_somebody_sets_by_hand_is_respected_whether_or_not_we_ever_acted() {
     let mut stage = Stage::new().await;

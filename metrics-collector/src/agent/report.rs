@@ -45,6 +45,9 @@ pub struct TaskSample {
     pub cpu_limit_cores: Option<f64>,
     /// The container's own limit in bytes; `None` without one, or when not known yet.
     pub memory_limit_bytes: Option<f64>,
+    /// Whether the engine has paused it.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// Mean processor use over a window.

@@ -35,6 +35,7 @@ pub struct Sampler {
 #[derive(Debug)]
 struct Tracked {
     task_id: String,
+    paused: bool,
     limits: Option<HostConfig>,
     window: CpuWindow,
     last: Option<Counters>,
@@ -66,22 +67,21 @@ impl Sampler {
 
     /// Forgets containers that ended, takes up new ones.
     async fn relist(&mut self) -> Result<(), FetchError> {
-        let listed: HashMap<String, String> = self
+        let listed: HashMap<String, (String, bool)> = self
             .engine
             .task_containers()
             .await?
             .into_iter()
-            .filter_map(|container| Some((container.id, container.labels?.remove(TASK_LABEL)?)))
+            .filter_map(|container| {
+                let paused = container.state.as_deref() == Some("paused");
+                Some((container.id, (container.labels?.remove(TASK_LABEL)?, paused)))
+            })
             .collect();
         self.containers.retain(|id, _| listed.contains_key(id));
-        for (id, task_id) in listed {
-            let window = self.cpu_window;
-            self.containers.entry(id).or_insert_with(|| Tracked {
-                task_id,
-                limits: None,
-                window: CpuWindow::new(window),
-                last: None,
-            });
+        for (id, (task_id, paused)) in listed {
+            let window = CpuWindow::new(self.cpu_window);
+            let new = Tracked { task_id, paused, limits: None, window, last: None };
+            self.containers.entry(id).or_insert(new).paused = paused;
         }
         Ok(())
     }
@@ -115,6 +115,7 @@ impl Tracked {
             memory_bytes: last.memory_bytes,
             cpu_limit_cores: self.limits.as_ref().and_then(stats::cpu_limit),
             memory_limit_bytes: self.limits.as_ref().and_then(stats::memory_limit),
+            paused: self.paused,
         })
     }
 }

@@ -13,6 +13,8 @@ pub struct Container {
     pub id: String,
     /// Its labels; Swarm's task id is one of them.
     pub labels: Option<HashMap<String, String>>,
+    /// `running`, `paused`, …
+    pub state: Option<String>,
 }
 
 /// `GET /containers/{id}/json`.

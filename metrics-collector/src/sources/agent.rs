@@ -108,6 +108,7 @@ mod tests {
             memory_bytes: Some(1),
             cpu_limit_cores: None,
             memory_limit_bytes: None,
+            paused: false,
         };
         let tasks = tasks.iter().map(|(id, at)| ((*id).to_owned(), sample(*at))).collect();
         Report { interval_ms: 5_000, taken_at_ms: told_at_ms, told_at_ms, tasks }

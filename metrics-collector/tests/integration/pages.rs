@@ -99,6 +99,7 @@ async fn an_agent_whose_engine_fell_silent_stops_repeating_its_last_samples() {
         memory_bytes: Some(1),
         cpu_limit_cores: None,
         memory_limit_bytes: None,
+        paused: false,
     };
     let tasks = [("t".to_owned(), sample)].into();
     publish.send_replace(Some(Arc::new(Report { interval_ms: 500, taken_at_ms: now_ms, told_at_ms: now_ms, tasks })));
