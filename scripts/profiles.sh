@@ -29,16 +29,16 @@ usage() {
   wait $run
 }
 
-# All metrics are shares of a limit, so the counts for so many users depend on how fast a core is. Where a replica is at the
-# threshold for 13.5 users, 25 do not fill two (12.5 each), and 100 overfill seven (14.3 each). A tighter limit makes
-# more of a core, since answers are made in batches, hence two tries.
+# All metrics are shares of a limit, so the counts for so many users depend on how fast a core is. Where 13.5 users take 64 %
+# of a replica, 25 do not reach the threshold of 70 % on two (12.5 each), and 100 do on seven (14.3 each, whose lists
+# have grown by then). A tighter limit makes more of a core, since answers are made in batches, hence two tries.
 API_CPU_LIMIT=0.10
 for _ in 1 2; do
   export API_CPU_LIMIT
   DRY_RUN=true ./deploy-autoscaling.sh >&2
   percent=$(usage)
-  fitted=$(awk -v limit="$API_CPU_LIMIT" -v percent="$percent" 'BEGIN { printf "%.3f", limit * percent / 70 }')
-  printf '27 users take %.1f %% of two replicas with %s of a core each: %s would be 70 %%\n' "$percent" "$API_CPU_LIMIT" "$fitted"
+  fitted=$(awk -v limit="$API_CPU_LIMIT" -v percent="$percent" 'BEGIN { printf "%.3f", limit * percent / 64 }')
+  printf '27 users take %.1f %% of two replicas with %s of a core each: %s would be 64 %%\n' "$percent" "$API_CPU_LIMIT" "$fitted"
   API_CPU_LIMIT=$fitted
 done
 ./deploy-autoscaling.sh
