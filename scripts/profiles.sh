@@ -15,11 +15,7 @@ trap './deploy-autoscaling.sh --down --volumes' EXIT
 ./deploy-autoscaling.sh
 
 replicas() { docker service inspect --format '{{.Spec.Mode.Replicated.Replicas}}' "${STACK_NAME}_api"; }
-# Unix seconds; 0 before the first step.
-last_step() {
-  curl -fsS "http://localhost:$AUTOSCALER_PORT/api/v1/services/api" |
-    sed -nE 's/.*"last":\{[^}]*"at_ms":([0-9]+)[0-9]{3}.*/\1/p' | grep . || echo 0
-}
+last_step() { date -d "$(docker service inspect --format '{{json .UpdatedAt}}' "${STACK_NAME}_api" | tr -d '"')" +%s; }
 comes_back() {
   local start=$SECONDS
   while [ "$(replicas)" != 2 ]; do
