@@ -13,7 +13,8 @@ cd "$(dirname "$0")/.."
 
 # As the guide has it. That it is this program shows in what it asks for.
 build() {
-  local image=scalable_backend_api:soak
+  # Not local: the trap runs after the function is left.
+  image=scalable_backend_api:soak
   scripts/base-images.sh debian nginx rust
   trap 'docker image rm -f "$image" >/dev/null 2>&1; docker image prune -f --filter label=scalable-backend.stage >/dev/null' EXIT
   docker build -t "$image" .
