@@ -72,11 +72,14 @@ impl Browser {
         .await
     }
 
-    /// Clicks on what a selector finds, as a mouse would.
+    /// Clicks on what a selector finds, as a mouse would. The page may draw it anew between the look and the click.
     pub async fn click(&self, selector: &str) -> Result<()> {
-        let element = self.driver()?.find(By::Css(selector)).await.with_context(|| format!("no {selector}"))?;
-        element.scroll_into_view().await?;
-        element.click().await.with_context(|| format!("cannot click {selector}"))
+        eventually(&format!("a click on {selector}"), Duration::from_secs(5), || async {
+            let element = self.driver()?.find(By::Css(selector)).await.with_context(|| format!("no {selector}"))?;
+            element.scroll_into_view().await?;
+            Ok(element.click().await?)
+        })
+        .await
     }
 
     /// Types into what a selector finds, in place of what is there.
