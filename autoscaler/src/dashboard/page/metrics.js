@@ -8,7 +8,7 @@ const VOTES = {
   up: ['votes up', 'hot'],
   down: ['votes down', 'cool'],
   stay: ['stays', ''],
-  silent: ['silent: too little to go by', ''],
+  silent: ['asks for nothing', ''],
   absent: ['not measured: forbids fewer', 'warn'],
   unasked: ['not asked', ''],
 };
