@@ -27,12 +27,14 @@ pub fn observe(service: &Service, before_redeploy: Option<u64>, view: &View<'_>)
         rollout: service.rollout,
         before_redeploy,
         room: view.room.as_ref().and_then(|room| room.of(service)),
-        reading: view.snapshot.and_then(|snapshot| {
-            let found = snapshot.services.get(&service.name)?;
-            // A service of the same name that was removed and made anew is another one.
-            (found.id == service.id).then(|| reading(snapshot, found))
-        }),
+        reading: view.snapshot.and_then(|snapshot| Some(reading(snapshot, reading_of(service, snapshot)?))),
     }
+}
+
+/// What a snapshot has of a service. One of the same name that was removed and made anew is another one.
+#[must_use]
+pub fn reading_of<'a>(service: &Service, snapshot: &'a Snapshot) -> Option<&'a ServiceReading> {
+    snapshot.services.get(&service.name).filter(|found| found.id == service.id)
 }
 
 fn reading(snapshot: &Snapshot, service: &ServiceReading) -> Reading {
@@ -93,7 +95,7 @@ pub fn is_fresh(snapshot: &Snapshot, now_ms: u64) -> bool {
 /// What an operator should mend, although it stops nothing.
 #[must_use]
 pub fn warnings(service: &Service, view: &View<'_>) -> Vec<String> {
-    let Some(reading) = view.snapshot.and_then(|snapshot| snapshot.services.get(&service.name)) else {
+    let Some(reading) = view.snapshot.and_then(|snapshot| reading_of(service, snapshot)) else {
         return Vec::new();
     };
     let lacks = |pick: fn(&snapshot::TaskReading) -> Option<snapshot::Usage>| {

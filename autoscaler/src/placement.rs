@@ -8,7 +8,10 @@ use std::collections::HashMap;
 
 use shared::snapshot::{Snapshot, TaskReading, TaskState};
 
-use crate::swarm::{Node, Placement, Platform, Resources, Service};
+use crate::{
+    observe::reading_of,
+    swarm::{Node, Placement, Platform, Resources, Service},
+};
 
 /// What the nodes have left in this round.
 #[derive(Debug)]
@@ -64,7 +67,7 @@ impl<'a> Room<'a> {
 /// Tasks of a service by the host name of their node.
 fn placed<'a>(service: &Service, snapshot: &'a Snapshot) -> HashMap<&'a str, u64> {
     let mut hosts = HashMap::new();
-    let found = snapshot.services.get(&service.name).filter(|found| found.id == service.id);
+    let found = reading_of(service, snapshot);
     let tasks = found.map_or(&[] as &[TaskReading], |found| &found.tasks);
     for host in tasks.iter().filter(|task| task.state != TaskState::Stopping).filter_map(|task| task.node.as_deref()) {
         *hosts.entry(host).or_insert(0) += 1;

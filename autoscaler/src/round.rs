@@ -20,11 +20,11 @@ use crate::{
     history::Keeper,
     labels::{self, Directions, Labelled},
     memory::{Memory, Said},
-    observe::{View, is_fresh, observe, warnings},
+    observe::{View, is_fresh, observe, reading_of, warnings},
     owner,
     paused::Paused,
     placement::Room,
-    scaling::{Action, Decision, Mode, Rollout, decide, explain},
+    scaling::{Action, Decision, Reason, decide, explain},
     settings::Defaults,
     state::State,
     swarm::{Service, Swarm, SwarmError},
@@ -175,8 +175,9 @@ impl<S: Swarm> Rounder<S> {
                     Err(error) => tracing::warn!(%error, service = service.name, "cannot read it again"),
                 }
             }
-            let may_replace =
-                decision.action == Action::Hold && !directions.dry_run && is_at_rest(service, &memory, now_ms);
+            // Unless the gates say that somebody, human or Swarm, is at work on it.
+            let elsewhere = matches!(decision.reason, Reason::NotReplicated | Reason::Paused | Reason::Updating);
+            let may_replace = decision.action == Action::Hold && !directions.dry_run && !elsewhere;
             let mut status = self.conclude(service, &mut memory, &directions, observed, decision, outcome, now_ms);
             status.warnings = warnings(service, view);
             status.warnings.extend(self.replace_paused(service, &mut memory, may_replace, view, now_ms).await);
@@ -215,8 +216,7 @@ impl<S: Swarm> Rounder<S> {
         now_ms: u64,
     ) -> Option<String> {
         let snapshot = view.snapshot.filter(|snapshot| is_fresh(snapshot, now_ms))?;
-        let reading = snapshot.services.get(&service.name).filter(|found| found.id == service.id)?;
-        memory.paused.look(reading, now_ms);
+        memory.paused.look(reading_of(service, snapshot)?, now_ms);
         let longest = memory.paused.longest(now_ms)?;
         let after = self.defaults.replace_paused_after.filter(|_| may);
         let warning = memory.paused.warning(after);
@@ -322,12 +322,6 @@ impl<S: Swarm> Rounder<S> {
         memory.said = Some(said);
         (memory, Some(status))
     }
-}
-
-/// Whether nobody, human or Swarm, is at work on it.
-fn is_at_rest(service: &Service, memory: &Memory, now_ms: u64) -> bool {
-    let paused = memory.history.paused_until_ms.is_some_and(|until| until > now_ms);
-    service.mode == Mode::Replicated && service.rollout == Rollout::Idle && !paused
 }
 
 enum Outcome {

@@ -18,8 +18,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Shorter than the idle times of balancers, so that no request meets a connection that the
 /// other side is just closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Items asked for per page: as many as there may be, so that a list costs more the longer its user writes.
-pub const PAGE: usize = 100;
+/// Items asked for per page.
+pub const PAGE: usize = 20;
 /// Bytes of an unexpected answer that are quoted.
 const QUOTE: usize = 200;
 
